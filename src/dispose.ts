@@ -3,8 +3,8 @@ import type {} from "./predict/client.js";
 import type {} from "./queue/client.js";
 import type {} from "./queue/jobs/async-inference-client.js";
 
-// Types for `await using client = new PredictClient(…)`. They are a separate entry because compilers before TypeScript 5.2
-// do not know `AsyncDisposable`.
+// Types for `await using client = new PredictClient(…)`. They are a separate entry point because compilers before
+// TypeScript 5.2 do not recognize `AsyncDisposable`.
 declare module "./predict/client.js" {
   interface PredictClient extends AsyncDisposable {}
 }

@@ -16,15 +16,15 @@ export type EasErrorCode =
   | "ERR_EAS_STREAM"
   | "ERR_EAS_UNSUPPORTED";
 
-/** Options of the constructor of `EasError`. */
+/** Options for the `EasError` constructor. */
 export interface EasErrorOptions {
-  /** The underlying error, if there is one. */
+  /** The underlying error, if any. */
   cause?: unknown;
   /** Number of attempts, including the failed one. Default 0, which means that nothing was sent. */
   attempts?: number;
   /** The request id of the response. Undefined if the response had no request id. */
   requestId?: string | undefined;
-  /** Whether the same call may succeed if you retry it later. Default false. */
+  /** Whether the same call may succeed if retried later. Default false. */
   retryable?: boolean;
   /** Whether a queue may have stored the item although no response was received. Default false. */
   maybeAccepted?: boolean;
@@ -46,7 +46,7 @@ export function isEasError(value: unknown): value is AnyEasError {
   return typeof value === "object" && value !== null && (value as Record<symbol, unknown>)[BRAND] === true;
 }
 
-/** Maximum number of characters of a response body in `toJSON`. */
+/** Maximum number of response body characters in the `toJSON` output. */
 const JSON_TEXT_LENGTH = 1000;
 
 /**
@@ -68,7 +68,7 @@ export class EasError extends Error {
   readonly attempts: number;
   /** The request id of the response. Undefined if the response had no request id. */
   readonly requestId: string | undefined;
-  /** Whether the same call may succeed if you retry it later. */
+  /** Whether the same call may succeed if retried later. */
   readonly retryable: boolean;
   /** Whether a queue may have stored the item although no response was received. */
   readonly maybeAccepted: boolean;
@@ -82,7 +82,7 @@ export class EasError extends Error {
 
   /** Creates an error. Applications do not need this constructor. */
   constructor(code: EasErrorCode, message: string, options: EasErrorOptions = {}) {
-    // Logs show an own property `cause` even if it is undefined, so the option is passed only if there is a cause.
+    // The option is passed only if there is a cause, because logs would also show a `cause` property that is undefined.
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.attempts = options.attempts ?? 0;
@@ -106,7 +106,7 @@ export class EasError extends Error {
   }
 
   /**
-   * Makes `instanceof` compare the brand and the code instead of prototypes, because each copy of the package has
+   * Compares the brand and the code instead of prototypes in `instanceof` checks, because each copy of the package has
    * its own prototypes.
    */
   static override [Symbol.hasInstance](this: unknown, value: unknown): boolean {
@@ -118,7 +118,7 @@ export class EasError extends Error {
   }
 }
 
-// This function is outside the class because bundlers rename a class that refers to itself. `console.log` would then
+// This function is outside the class because bundlers rename a class that refers to itself, and `console.log` would
 // show the new name.
 function isBaseClass(value: unknown): boolean {
   return value === EasError;
@@ -132,8 +132,8 @@ function inspectError(
   inspect: (value: unknown, options: object) => string,
 ): string {
   const { name, message, ...fields } = this.toJSON();
-  // V8 captures the stack before the name is set. In JavaScriptCore, the stack contains neither the name nor the
-  // message.
+  // V8 captures the stack before the name is set, so the name is corrected here. In JavaScriptCore, the stack contains
+  // neither the name nor the message.
   const trace = this.stack?.replace(/^Error: /, `${name}: `);
   const { cause } = this;
   return `${trace} ${inspect(cause ? { ...fields, cause } : fields, options)}`;
@@ -144,7 +144,7 @@ function named(error: EasError, name: string): void {
 }
 
 /**
- * Thrown when the service responds with a status that is not a success.
+ * Thrown when the service responds with a status other than success.
  *
  * @example
  * if (error instanceof EasHttpError) console.error(error.status, error.hint, error.text);
@@ -158,9 +158,9 @@ export class EasHttpError extends EasError {
   readonly headers: Headers;
   /** The first 64 KiB of the response body. */
   readonly body: Bytes;
-  /** The delay in milliseconds that the service requested with `Retry-After`. Undefined without a valid header. */
+  /** The delay in milliseconds that the service requested with `Retry-After`. Undefined if there is no valid header. */
   readonly retryAfter: number | undefined;
-  /** Explanation of what the status means on EAS and what to do about it. */
+  /** Explains what the status means on EAS and what to do about it. */
   readonly hint: string;
 
   constructor(
@@ -189,8 +189,8 @@ export class EasHttpError extends EasError {
 }
 
 /**
- * The reason why a browser blocked a request. `"mixed-content"`: the page was loaded over https, and the endpoint is
- * http. `"cors"`: the browser gives no reason; usually the service does not allow the page's origin.
+ * The reason why a browser blocked a request. `"mixed-content"`: the page was loaded over https, but the endpoint uses
+ * http. `"cors"`: the browser gave no reason, but most likely the service does not allow the page's origin.
  */
 export type EasNetworkErrorReason = "mixed-content" | "cors";
 
@@ -200,7 +200,7 @@ export class EasNetworkError extends EasError {
   declare readonly code: "ERR_EAS_NETWORK";
   /** The operating system's code, for example `"ECONNREFUSED"`, if the runtime reports one. */
   readonly systemCode: string | undefined;
-  /** The reason why the browser blocked the request; undefined for all other failures. */
+  /** The reason why the browser blocked the request; undefined for any other failure. */
   readonly reason: EasNetworkErrorReason | undefined;
 
   constructor(
@@ -226,7 +226,7 @@ export class EasTimeoutError extends EasError {
   declare readonly code: "ERR_EAS_TIMEOUT";
   /** The phase that timed out. */
   readonly phase: EasTimeoutPhase;
-  /** The timeout that expired, in milliseconds. */
+  /** Duration of the timeout that expired, in milliseconds. */
   readonly timeout: number;
 
   constructor(message: string, options: EasErrorOptions & { phase: EasTimeoutPhase; timeout: number }) {
@@ -243,7 +243,7 @@ export class EasDecodeError extends EasError {
   declare readonly code: "ERR_EAS_DECODE";
   /** The format that was decoded, for example `"tf"` or `"json"`. */
   readonly format: string;
-  /** Offset in bytes at which decoding failed, if it is known. */
+  /** Byte offset at which decoding failed, if known. */
   readonly offset: number | undefined;
 
   constructor(message: string, options: EasErrorOptions & { format: string; offset?: number | undefined }) {
@@ -256,17 +256,20 @@ export class EasDecodeError extends EasError {
 
 /** A value in a response that does not match the schema. */
 export interface EasSchemaIssue {
-  /** The message of the schema library. */
+  /** The schema library's message. */
   readonly message: string;
-  /** Keys that lead from the response to the value. Empty for the response itself. */
+  /** Keys on the path from the response to the value. Empty if the value is the response itself. */
   readonly path: readonly (string | number)[];
 }
 
-/** Thrown when the service responds with JSON that does not match the schema of the call. */
+/** Thrown when the service responds with JSON that does not match the call's schema. */
 export class EasSchemaError extends EasError {
   static readonly code = "ERR_EAS_SCHEMA";
   declare readonly code: "ERR_EAS_SCHEMA";
-  /** Keys that lead from the response to the first value that does not match. Empty for the response itself. */
+  /**
+   * Keys on the path from the response to the first value that does not match. Empty if that value is the response
+   * itself.
+   */
   readonly path: readonly (string | number)[];
   /**
    * The first value that does not match, with the token redacted. Undefined if the value is missing. Logs contain
@@ -310,7 +313,9 @@ export class EasDiscoveryError extends EasError {
   }
 }
 
-/** Thrown when the model responds to an asynchronous call with a status other than 200 (tag `lastCode` of the result). */
+/**
+ * Thrown when the model responds to an asynchronous call with a status other than 200 (the result's `lastCode` tag).
+ */
 export class EasModelError extends EasError {
   static readonly code = "ERR_EAS_MODEL";
   declare readonly code: "ERR_EAS_MODEL";
@@ -369,7 +374,7 @@ export class EasQueueClosedError extends EasError {
   }
 }
 
-/** Thrown when a WebSocket closes abnormally, or when a message is sent over a WebSocket that is closing or closed. */
+/** Thrown when a WebSocket closes abnormally, or when a message is sent on a WebSocket that is closing or closed. */
 export class EasSocketClosedError extends EasError {
   static readonly code = "ERR_EAS_SOCKET_CLOSED";
   declare readonly code: "ERR_EAS_SOCKET_CLOSED";
@@ -386,7 +391,7 @@ export class EasSocketClosedError extends EasError {
   }
 }
 
-/** Thrown when a closed client is used. Nothing was sent. */
+/** Thrown when a closed client is used. Nothing is sent in that case. */
 export class EasClosedError extends EasError {
   static readonly code = "ERR_EAS_CLOSED";
   declare readonly code: "ERR_EAS_CLOSED";

@@ -23,8 +23,7 @@ export class Attempt extends TimerEntry implements StreamRequest {
   /** Called when the transport receives the response headers. */
   onHead: (() => void) | undefined = undefined;
   /**
-   * Whether the timeout of the attempt fired. If so, the timeout error takes precedence over the error that the
-   * transport reports.
+   * Whether the attempt's timeout fired. If so, the timeout error takes precedence over any error from the transport.
    */
   expired = false;
 
@@ -91,7 +90,7 @@ export class Attempt extends TimerEntry implements StreamRequest {
     if (this.timeout !== Number.POSITIVE_INFINITY) this.timeouts.start(this, this.timeout);
   }
 
-  /** Resolves with the response of the transport. Rejects immediately when the attempt is canceled or times out. */
+  /** Resolves with the transport's response. Rejects immediately when the attempt is canceled or times out. */
   until<T>(sent: Promise<T>): Promise<T> {
     // If the transport set `exchange`, canceling the exchange rejects `sent`. Other transports may ignore the signal
     // or react late.
@@ -117,13 +116,13 @@ export class Attempt extends TimerEntry implements StreamRequest {
     this.start();
   }
 
-  /** Stops the timeout, after the last byte was decoded or the attempt failed. */
+  /** Stops the timeout. Called once the last byte has been decoded or the attempt has failed. */
   settle(): void {
     this.settled = true;
     this.timeouts.stop(this);
   }
 
-  /** Ends the attempt with `reason`, whether or not the transport observes the signal. */
+  /** Ends the attempt with `reason`, even if the transport ignores the signal. */
   cancel(reason: unknown): void {
     if (this.settled) return;
     this.settle();

@@ -17,7 +17,7 @@ export function resolveAuth(
 ): Exclude<Auth, "auto"> {
   if (auth === "signature" && platform.signer === undefined) {
     throw new EasUnsupportedError(
-      'auth "signature" is not available in browsers: the signature covers the Date header, which pages cannot set. Use "token" or a relay',
+      'auth "signature" does not work in browsers: the signature covers the Date header, which pages cannot set. Use "token" or a relay',
     );
   }
   if (auth !== "auto") return auth;
@@ -27,8 +27,8 @@ export function resolveAuth(
 }
 
 /**
- * Returns all headers of a call if they are the same in each attempt: if the call has no token, or a constant token
- * and no signature.
+ * Returns the complete headers of a call if they do not change between attempts. This is the case without a token, or
+ * with a constant token and no signature.
  */
 export function fixedHeaders(
   headers: readonly HeaderPair[],
@@ -43,7 +43,7 @@ function tokenHeader(auth: "token" | "bearer", token: string): HeaderPair {
   if (!/^[\x20-\x7e\x80-\xff]*$/.test(token)) {
     throw argumentTypeError(
       "ERR_EAS_ARG_TOKEN",
-      'token has a control character or a character outside Latin-1, which headers cannot carry: only auth "signature" supports it',
+      'token contains a control character or a character outside Latin-1, which headers cannot contain: only auth "signature" supports it',
     );
   }
   return ["authorization", auth === "bearer" ? `Bearer ${token}` : token];
@@ -73,13 +73,14 @@ export function warnIfPlain(plan: CallPlan): void {
   import("./lazy.js").then(({ warnOfPlainToken }) => warnOfPlainToken(plan)).catch(() => {});
 }
 
-/** Number of recent tokens to remember for each token function. A service may echo the token of an earlier attempt. */
+/**
+ * Number of recent tokens to remember for each token function, because a service may echo an earlier attempt's token.
+ */
 const REMEMBERED = 8;
 const remembered = /* @__PURE__ */ new WeakMap<Exclude<Token, string>, string[]>();
 
 /**
- * Returns the tokens to redact in errors: the token of the attempt and the tokens that the same function returned
- * recently.
+ * Returns the tokens to redact in errors: the attempt's token and the tokens that the same function returned recently.
  */
 export function secretsOf(source: Token | undefined, token: string): Secrets {
   if (typeof source !== "function") return (source ?? token).trim();

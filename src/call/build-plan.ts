@@ -22,7 +22,7 @@ import { fixedHeaders, resolveAuth } from "./auth.js";
 import type { CallPlan, GivenOptions } from "./call-plan.js";
 import { decodingOf } from "./decoding/decoding.js";
 
-/** The plan on which all calls under the same settings are based. */
+/** The base plan for all calls that use the same settings. */
 export interface CallTemplate {
   readonly target: Target;
   readonly plan: CallPlan;
@@ -30,7 +30,7 @@ export interface CallTemplate {
 }
 
 /**
- * Builds the template for all calls under `settings`. `defaultContentType` applies if neither the settings nor the
+ * Builds the template for all calls that use `settings`. `defaultContentType` applies if neither the settings nor the
  * request set a content type. Throws a `TypeError` for contradictory settings.
  */
 export function buildTemplate(settings: Settings, platform: Platform, defaultContentType?: string): CallTemplate {
@@ -69,7 +69,7 @@ export function buildTemplate(settings: Settings, platform: Platform, defaultCon
   };
 }
 
-/** Returns the default path of calls: the option `requestPath`, or the path in the endpoint. */
+/** Returns the default path for calls: the `requestPath` option, or the path in the endpoint. */
 function requestPathOf({ requestPath }: Settings, { requestPath: pasted }: Target): string {
   if (requestPath === "" || pasted === "" || requestPath === pasted) return requestPath || pasted;
   throw argumentTypeError(
@@ -95,10 +95,13 @@ function presetOf(
   };
 }
 
-/** Matches paths of OpenAI's API. On these paths text is sent as JSON, and the service is probably a language model. */
+/**
+ * Matches OpenAI API paths. Text sent to these paths is labeled as JSON, and the service is assumed to be a language
+ * model.
+ */
 const OPENAI_PATH = /^[^?]*\/v1(?:[/?]|$)/;
 
-/** Whether a call goes to a path of OpenAI's API. Ignores the name of the service, which may be "v1". */
+/** Whether a call goes to an OpenAI API path. Ignores the service name, which may be "v1". */
 export function isOpenAIPath({ target, suffix, path }: Pick<CallPlan, "target" | "suffix" | "path">): boolean {
   return OPENAI_PATH.test(target.isPredict ? suffix.wire : path);
 }
@@ -117,9 +120,8 @@ export function unsignedPlan(settings: Settings, platform: Platform): CallPlan {
 }
 
 /**
- * Returns the template for streamed calls. Streamed calls have no default timeouts and are retried only if the
- * service has certainly not started them. They are signed only if `auth` requires it, because only EAS's own API
- * accepts signatures.
+ * Returns the template for streamed calls. Streamed calls have no default timeouts and are retried only if the service
+ * cannot have started them. They are signed only if `auth` requires it, because only EAS's own API accepts signatures.
  */
 export function forStreams(
   template: CallTemplate,
@@ -150,7 +152,10 @@ function withoutAutoSignature(plan: CallPlan, auth: Auth): CallPlan {
   return { ...unsigned, ...planHeaders(plan.headers, unsigned) };
 }
 
-/** Returns a plan with the options of one call. Throws a `TypeError` or `RangeError` for an invalid option. */
+/**
+ * Applies the options for one call to a plan and returns the new plan. Throws a `TypeError` or `RangeError` for an
+ * invalid option.
+ */
 export function withCallOptions(inherited: CallPlan, call: CallOptions): CallPlan {
   checkOptionNames("call options", call, CALL_OPTIONS);
   const { path, query, headers, contentType, preset, signal, onUploadProgress } = call;
@@ -205,8 +210,8 @@ export function withHeaders(plan: CallPlan, added: readonly HeaderPair[]): CallP
 }
 
 /**
- * Returns the properties of a plan that depend on its headers. Throws a `TypeError` for headers that the runtime or
- * the authorization sets: otherwise, they would be dropped silently or sent twice.
+ * Returns the plan properties that depend on the headers. Throws a `TypeError` for headers that the runtime or the
+ * authorization sets, because such headers would be dropped silently or sent twice.
  */
 function planHeaders(
   headers: readonly HeaderPair[],
@@ -239,7 +244,7 @@ export function bodyTooLarge(length: number, { target, maxRequestBytes }: CallTe
   const whose = target.isSharedGateway ? "the maximum of the shared gateway" : "maxRequestBytes";
   return argumentRangeError(
     "ERR_EAS_ARG_BODY_SIZE",
-    `the request body has ${length} bytes, and the limit is ${maxRequestBytes} (${whose}): send fewer or smaller values ` +
+    `the request body is ${length} bytes, but the limit is ${maxRequestBytes} (${whose}): send fewer or smaller values ` +
       "(an encoded image, UINT8 instead of FLOAT); compress it (setCompression, with metadata.rpc.decompressor in the " +
       "service's configuration); or store the data in object storage and send its URL. For a dedicated gateway, set maxRequestBytes",
   );

@@ -9,7 +9,7 @@ import type { HeaderPair, TransportRequest, TransportResponse } from "../platfor
 import type { Decoding } from "./decoding/decoding.js";
 import type { Secrets } from "./failures/redact.js";
 
-/** Options that a preset determines unless they are set. */
+/** Options that a preset sets unless the user sets them explicitly. */
 export interface GivenOptions {
   readonly preset?: Preset | undefined;
   readonly timeout?: number | undefined;
@@ -18,9 +18,9 @@ export interface GivenOptions {
   readonly hedgeAfter?: CallPlan["hedgeAfter"];
 }
 
-/** Everything that determines how a call is made, except its body. Immutable. */
+/** Everything needed to make a call, except the body. Immutable. */
 export interface CallPlan {
-  /** Effect of the call on the service. Determines whether the call may be retried. */
+  /** The call's effect on the service, which determines whether the call may be retried. */
   readonly kind: CallKind;
   /**
    * Whether the call may stay open for a long time, like a stream or a long poll. Such calls use at most half of the
@@ -30,9 +30,9 @@ export interface CallPlan {
   /** Delay in milliseconds before a parallel attempt is sent. Applies to predict calls that go to instances directly. */
   readonly hedgeAfter: number | "p95" | undefined;
   readonly method: string;
-  /** Address of the service. If there is a route, each attempt replaces the origin with the origin of an instance. */
+  /** Address of the service. If there is a route, each attempt replaces the origin with an instance's origin. */
   readonly target: Target;
-  /** Selects the instance of each attempt; undefined behind a gateway. */
+  /** Selects the instance for each attempt; undefined behind a gateway. */
   readonly route: Route | undefined;
   /** Path and query within the service. */
   readonly suffix: Suffix;
@@ -40,32 +40,32 @@ export interface CallPlan {
   readonly path: string;
   /** Path and query as signed, not percent-encoded. */
   readonly resource: string;
-  /** All headers except the authorization headers. */
+  /** All headers except those for authorization. */
   readonly headers: readonly HeaderPair[];
-  /** All headers, if the authorization is the same in each attempt. */
+  /** All headers, if the authorization is the same for every attempt. */
   readonly fixedHeaders: readonly HeaderPair[] | undefined;
   /** Matches the names of headers that the runtime drops; see `Platform.droppedHeaders`. */
   readonly droppedHeaders: RegExp | undefined;
-  /** Value of the header `Content-Type`, or an empty string. */
+  /** Value of the `Content-Type` header, or an empty string. */
   readonly contentType: string;
-  /** Whether the client or the call sets the content type. If true, inputs do not change it. */
+  /** Whether the client or the call sets the content type. If true, the input does not override it. */
   readonly hasContentType: boolean;
   readonly auth: Exclude<Auth, "auto">;
   readonly token: Token | undefined;
-  /** Timeout of one attempt, in milliseconds. */
+  /** Timeout for one attempt, in milliseconds. */
   readonly timeout: number;
-  /** Timeout of the whole call, in milliseconds. */
+  /** Timeout for the whole call, in milliseconds. */
   readonly totalTimeout: number;
-  /** Whether the call is retried only if the service has certainly not started it. */
+  /** Whether the call is retried only if the service cannot have started it. */
   readonly runsOnce: boolean;
-  /** Default of the option `waitForReady`. */
+  /** Default for the `waitForReady` option. */
   readonly waitForReady: boolean;
   /**
-   * Options that are set explicitly on the client. If a call sets the preset `"long-running"`, the preset overrides
-   * these options for that call. If it sets `"default"`, the options apply again.
+   * Options that were set explicitly on the client. A call with the preset `"long-running"` ignores these options; a
+   * call with the preset `"default"` uses them again.
    */
   readonly given: GivenOptions;
-  /** Whether the call reads JSON. Such calls to paths of OpenAI's API default to the preset `"long-running"`. */
+  /** Whether the call reads JSON. Such calls default to the preset `"long-running"` on OpenAI API paths. */
   readonly readsJson?: boolean;
   readonly retryCount: number;
   readonly retryOn: RetryOn | undefined;
@@ -74,13 +74,13 @@ export interface CallPlan {
   readonly zeroCopy: boolean;
   readonly decoding: Decoding;
   readonly onUploadProgress?: TransportRequest["onUploadProgress"];
-  /** Hooks to notify of the call. Undefined if nothing observes calls, so that such calls have no overhead. */
+  /** Hooks to notify of the call. Undefined if nothing observes calls, which avoids any overhead. */
   readonly hooks: readonly CallHooks[] | undefined;
-  /** Receives warnings about failing hooks. A full `CallLogger` also receives a message for each call. */
+  /** Receives warnings about failing hooks. A full `CallLogger` also receives one message per call. */
   readonly logger: CallLogger | Warner | undefined;
 }
 
-/** A body that was created after the start of its call. */
+/** A body created after its call has started. */
 export interface LateBody {
   readonly body: Bytes;
   /** Headers to add to the call. */
@@ -88,15 +88,15 @@ export interface LateBody {
 }
 
 /**
- * A body as bytes or chunks, or a function that creates the body after the start of the call, for example by
- * compression.
+ * A body as bytes or chunks, or a function that creates the body after the call has started, for example by compressing
+ * the input.
  */
 export type CallBody = Bytes | readonly Bytes[] | null | ((plan: CallPlan) => Promise<LateBody>);
 
-/** A successful response and details of its call. */
+/** A successful response and details about its call. */
 export interface CallResult {
   readonly response: TransportResponse;
-  /** The decoded body of the response. */
+  /** The decoded response body. */
   readonly body: Bytes;
   /** Scheme, host and port of the server that responded. */
   readonly endpoint: string;
@@ -104,6 +104,6 @@ export interface CallResult {
   readonly attempts: number;
   /** Tokens to redact in errors. */
   readonly token: Secrets;
-  /** Start of the call, by `clockNow()`. */
+  /** Start time of the call, from `clockNow()`. */
   readonly startedAt: number;
 }

@@ -37,20 +37,20 @@ import { sendable } from "./sendable.js";
 import type { StreamingResponse } from "./streaming-response.js";
 
 /**
- * One call in flight. Its members are not `#private`, because an instance is created for each call and private
- * members are slower to initialize.
+ * One call in flight. The members are not `#private`, because an instance is created for each call and private members
+ * are slower to initialize.
  */
 export class Call implements Abortable, Running {
   /** Number of attempts so far. */
   attempts = 0;
   lastError: EasError | undefined = undefined;
-  /** Tokens to redact in errors: the token of the current attempt, and recent tokens from the same token function. */
+  /** Tokens to redact in errors: the current attempt's token, and recent tokens from the same token function. */
   token: Secrets = "";
   plan: CallPlan;
   before: Running | undefined = undefined;
   after: Running | undefined = undefined;
   protected readonly pool: ConnectionPool;
-  /** The response of a streamed call, once its headers have arrived. */
+  /** The response of a streamed call, available once the headers have arrived. */
   opened: StreamingResponse | undefined = undefined;
   protected readonly observer: CallObserver | undefined;
   private readonly startedAt = clockNow();
@@ -58,11 +58,11 @@ export class Call implements Abortable, Running {
   private signer: Signer | undefined = undefined;
   private retriedOnce = false;
   private waited = false;
-  /** Origins of the instances that earlier attempts used. */
+  /** Origins of the instances used by earlier attempts. */
   private tried: string[] | undefined;
-  /** The reason of the abort. Undefined unless the call was aborted. */
+  /** The abort reason. Undefined unless the call was aborted. */
   private ended: { readonly reason: unknown } | undefined = undefined;
-  /** The attempt or wait in progress, which an abort cancels. */
+  /** The current attempt or wait. Aborting the call cancels it. */
   private current: { cancel(reason: unknown): void } | undefined = undefined;
 
   constructor(pool: ConnectionPool, plan: CallPlan, tried?: string[], observer?: CallObserver) {
@@ -119,12 +119,12 @@ export class Call implements Abortable, Running {
       try {
         if (!limiter.tryAcquire(plan.isLongLived)) await this.wait(limiter.acquire(plan.isLongLived));
         try {
-          // Create the headers after the wait for a slot, so that the token and the date are fresh.
+          // Create the headers only after a slot is free, so that the token and the date are fresh.
           let headers = this.headers();
           if (headers instanceof Promise) headers = await this.race(headers);
           if (this.observer && !this.ended) headers = this.observer.sending(this, headers, this.requestBytes);
-          // If the caller aborted in the event-loop turn in which a wait ended, `current` was undefined and nothing
-          // was canceled.
+          // If the caller aborted in the same event-loop turn in which a wait ended, `current` was undefined and
+          // nothing was canceled.
           if (this.ended) throw this.ended.reason;
           const remaining = this.attempts === 0 && !this.waited ? plan.totalTimeout : this.remaining();
           const attempt = new Attempt(
@@ -172,7 +172,7 @@ export class Call implements Abortable, Running {
         // Without a response, the call ended before the attempt. This says nothing about the instance.
         else lease?.end(response ? false : undefined);
       }
-      // This code is outside the try block because the errors that it throws are not failures of the attempt.
+      // This code is outside the try block because errors thrown here do not mean that the attempt failed.
       if (failure === undefined) return this.succeed(response as TransportResponse, body as Bytes, read);
       const delay = this.delayAfter(failure);
       this.lastError = failure.error;
@@ -180,7 +180,7 @@ export class Call implements Abortable, Running {
     }
   }
 
-  /** Size of the body in bytes; undefined if it is unknown. */
+  /** Body size in bytes; undefined if unknown. */
   protected get requestBytes(): number | undefined {
     return totalLength(this.pieces);
   }
@@ -191,14 +191,14 @@ export class Call implements Abortable, Running {
     return isChunkList(body) ? body : [body];
   }
 
-  /** The body of the next attempt. */
+  /** The body for the next attempt. */
   protected get attemptBody(): StreamRequest["body"] | readonly Bytes[] {
     return this.body;
   }
 
   /** Sends one attempt. */
   protected send(attempt: Attempt): Promise<TransportResponse> {
-    // Only streamed calls have a stream as their body, and their class overrides this method.
+    // Only streamed calls use a stream as the body, and their class overrides this method.
     return this.pool.transport.send(attempt as Attempt & TransportRequest);
   }
 
@@ -207,7 +207,7 @@ export class Call implements Abortable, Running {
     return isSuccess(status);
   }
 
-  /** Selects the instance of the next attempt. */
+  /** Selects the instance for the next attempt. */
   private async toInstance(): Promise<Lease | undefined> {
     this.tried ??= [];
     const { plan, lease } = await leaseInstance(this.pool, this.plan, this.tried, (work) => this.raceClose(work));
@@ -226,13 +226,16 @@ export class Call implements Abortable, Running {
       return result;
     } catch (error) {
       if (this.observer) this.observer.status = response.status;
-      // The caller never receives the stream. If it stayed open, it would occupy a connection.
+      // The caller never receives the stream, so cancel it. An open stream would occupy a connection.
       this.opened?.cancel(error);
       throw error instanceof EasDecodeError ? decodeFailure(this, error) : error;
     }
   }
 
-  /** Returns the headers of the next attempt. Returns a promise only if the token or the signature is asynchronous. */
+  /**
+   * Returns the headers for the next attempt. Returns a promise only if computing the token or the signature is
+   * asynchronous.
+   */
   private headers(): readonly HeaderPair[] | Promise<readonly HeaderPair[]> {
     const { fixedHeaders, token: given } = this.plan;
     if (fixedHeaders !== undefined) {
@@ -262,7 +265,7 @@ export class Call implements Abortable, Running {
   private async wait(wait: Wait): Promise<void> {
     this.current = wait;
     this.waited = true;
-    // If the caller aborted between two waits, `current` was undefined and nothing was canceled.
+    // If the caller aborted between two waits, `current` was undefined, so the abort did not cancel anything.
     if (this.ended) wait.cancel(this.ended.reason);
     const remaining = this.remaining();
     const timer =
@@ -286,7 +289,9 @@ export class Call implements Abortable, Running {
     await this.wait(wait).finally(() => this.pool.streams.delete(closable));
   }
 
-  /** Settles as `promise` does, for a promise that cannot be canceled. Rejects when the call is aborted. */
+  /**
+   * Settles as `promise` does, but rejects as soon as the call is aborted. Used for promises that cannot be canceled.
+   */
   private async race<T>(promise: Promise<T>): Promise<T> {
     let cancel!: (reason: unknown) => void;
     let result!: T;
@@ -301,7 +306,7 @@ export class Call implements Abortable, Running {
     return result;
   }
 
-  /** Waits for the instances of a service. Rejects when the client is closed. */
+  /** Waits for the list of instances. Rejects when the client is closed. */
   private raceClose<T>(promise: Promise<T>): Promise<T> {
     const raced = this.race(promise);
     const { current } = this;
@@ -311,10 +316,10 @@ export class Call implements Abortable, Running {
     return raced.finally(() => this.pool.streams.delete(closable));
   }
 
-  /** Converts an error of an attempt to a failure. Throws the errors that must not be retried. */
+  /** Converts an error from an attempt to a failure. Throws the errors that must not be retried. */
   protected failureOf(error: unknown, attempt: Attempt, remaining: number): Failure {
     const { plan } = this;
-    // Check the state of this call first, since runtimes report aborts with different errors.
+    // Check this call's own state first, because runtimes report aborts with different errors.
     if (attempt.expired) {
       if (remaining < plan.timeout) throw totalTimeoutError(this);
       return timeoutFailure(this, attempt.phase);
@@ -325,7 +330,10 @@ export class Call implements Abortable, Running {
     return networkFailure(this, error, attempt.phase, this.pool.respondedOrigins.has(plan.target.origin));
   }
 
-  /** Returns the delay before the next attempt in milliseconds. Throws the error of the failure if it is not retried. */
+  /**
+   * Returns the delay before the next attempt, in milliseconds. Throws the failure's error if the call must not be
+   * retried.
+   */
   private delayAfter({ outcome, error, retryAfter, beforeResponse }: Failure): number {
     const { kind, runsOnce, retryCount, retryOn } = this.plan;
     const retries = this.attempts - 1;
@@ -338,7 +346,7 @@ export class Call implements Abortable, Running {
     const minDelay = immediate ? 0 : backoff(retries);
     const remaining = this.remaining();
     const delay = retryAfter === undefined ? minDelay : requestedWait(retryAfter, minDelay, remaining);
-    // No time is left for another attempt, so waiting would only delay the error.
+    // There is no time left for another attempt, so waiting would only delay the error.
     if (delay >= remaining) throw error;
     if (!this.pool.budget.spend(outcome === "not sent" && retries === 0)) throw error;
     if (decision === "once") this.retriedOnce = true;
@@ -348,8 +356,8 @@ export class Call implements Abortable, Running {
 }
 
 /**
- * Throws `EasUnsupportedError` if the call needs upload progress and the transport cannot report it. Nothing has
- * been sent yet.
+ * Throws `EasUnsupportedError` if the call asks for upload progress and the transport cannot report it. Called before
+ * anything is sent.
  */
 function checkUploadProgress({ kind }: CallPlan, { reportsUploads }: Transport): void {
   if (reportsUploads && kind !== "stream") return;

@@ -10,7 +10,7 @@ import { checkOptionNames } from "../util/option-names.js";
 import { buildTemplate, type CallTemplate } from "./build-plan.js";
 import { type ConnectionPool, createPool } from "./connections/connection-pool.js";
 
-/** The connections and current settings of a client, and the template for its calls. */
+/** A client's connections and current settings, and the template for its calls. */
 export class ClientCore {
   readonly pool: ConnectionPool;
   #settings: Settings;
@@ -21,7 +21,10 @@ export class ClientCore {
     this.#settings = settings;
   }
 
-  /** Creates the core for the options of a `PredictClient`. Throws a `TypeError` or `RangeError` for an invalid option. */
+  /**
+   * Creates the core from the options for a `PredictClient`. Throws a `TypeError` or `RangeError` for an invalid
+   * option.
+   */
   static of(options: PredictClientOptions): ClientCore {
     checkOptionNames("PredictClient", options, CLIENT_OPTIONS);
     return new ClientCore(createPool(platform, options), checkOptions(options));
@@ -32,13 +35,13 @@ export class ClientCore {
     return this.#settings;
   }
 
-  /** Replaces the settings for later calls. The caller must have checked the new settings. */
+  /** Replaces the settings for later calls. The new settings must already be checked. */
   set settings(settings: Settings) {
     this.#settings = settings;
     this.#template = undefined;
   }
 
-  /** Returns the template for calls under the current settings. Throws a `TypeError` for contradictory settings. */
+  /** Returns the template for calls with the current settings. Throws a `TypeError` for contradictory settings. */
   template(): CallTemplate {
     this.#template ??= buildTemplate(this.#settings, platform, OCTET_STREAM);
     return this.#template;

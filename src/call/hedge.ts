@@ -2,7 +2,7 @@ import type { Router } from "../endpoint/router.js";
 import type { EasError } from "../errors.js";
 import type { CallBody, CallPlan, CallResult, LateBody } from "./call-plan.js";
 
-/** One of the two parallel calls. */
+/** One of two parallel calls. */
 export interface HedgedCall {
   run<R>(body: CallBody, read: (result: CallResult) => R): Promise<R>;
   abort(reason: unknown): void;
@@ -52,15 +52,15 @@ export function hedge<R>(
         (error: unknown) => {
           running.delete(call);
           if (isFirst) firstError = error;
-          // If the first call fails with an error that is not retryable, the hedged call fails too. After other errors
-          // the parallel call may still succeed.
+          // If the first call fails with an error that is not retryable, the hedged call fails too. After any other
+          // error, the parallel call may still succeed.
           const isOver = isFirst && (error as Partial<EasError> | undefined)?.retryable !== true;
           if (isOver || running.size === 0) settle(() => reject(firstError ?? error));
         },
       );
     };
     const onTime = (delay: number) => {
-      // The first call has no instance yet. A second call would also wait for discovery.
+      // The first call does not have an instance yet, and a second call would also have to wait for discovery.
       if (tried.length === 0) return wait(delay);
       const router = routerNow();
       const left = plan.totalTimeout - (clockNow() - startedAt);

@@ -1,6 +1,6 @@
 /**
- * Exports code that most calls do not need. The module is loaded on first use. A single module keeps this code in
- * one chunk of a bundle.
+ * Code that most calls do not need. This module is loaded on first use. A single module keeps the code in one bundle
+ * chunk.
  */
 
 export { delayUntil } from "./failures/http-date.js";

@@ -1,18 +1,15 @@
 import type { CallPlan } from "./call-plan.js";
 
-/**
- * Matches addresses of loopback, link-local and private networks, and the range 100.64.0.0/10, which cloud services
- * use.
- */
+/** Matches loopback, link-local and private addresses, and the range 100.64.0.0/10, which cloud services use. */
 const PRIVATE_IPV4 =
   /^(0|10|127)\.|^192\.168\.|^169\.254\.|^172\.(1[6-9]|2\d|3[01])\.|^100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\./;
 const PRIVATE_IPV6 = /^\[(::1?\]|f[cd]|fe[89ab]|::ffff:)/;
-/** Matches names that public DNS does not resolve (RFC 2606, 6761, 6762, 8375) and names of Kubernetes services. */
+/** Matches names that public DNS does not resolve (RFC 2606, 6761, 6762, 8375) and Kubernetes service names. */
 const PRIVATE_NAME = /\.(localhost|local|internal|svc|test|invalid|example|lan|home\.arpa)$/;
 /** Matches endpoints inside a VPC: `<uid>.vpc.<region>.pai-eas…`, `pai-eas-vpc.<region>…`. */
 const VPC = /(^|[.-])vpc[.-]/;
 
-/** Whether requests to a host leave private networks. `host` has the form of `URL.hostname`. */
+/** Whether requests to a host go over the public internet. `host` has the format of `URL.hostname`. */
 export function isPublicHost(host: string): boolean {
   if (host.startsWith("[")) return !PRIVATE_IPV6.test(host);
   if (/^[\d.]+$/.test(host)) return !PRIVATE_IPV4.test(host);

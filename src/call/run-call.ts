@@ -6,7 +6,7 @@ import type { ConnectionPool } from "./connections/connection-pool.js";
 import type { CallObserver } from "./observers/call-observer.js";
 import { withHooks } from "./observers/with-hooks.js";
 
-/** Makes one logical call with its attempts and retries. `read` converts the response to the result of the call. */
+/** Makes one logical call, including retries. `read` converts the response to the call's result. */
 export function runCall<R>(
   pool: ConnectionPool,
   plan: CallPlan,
@@ -40,7 +40,7 @@ function makeHedgedCall<R>(
   observer: CallObserver | undefined,
 ): Promise<R> {
   return pool.track(async () => {
-    // Loaded on first use, like all code for direct connections.
+    // Hedging is loaded on first use, like all code for direct connections.
     const { hedge } = await import("./lazy.js");
     const start = (plan: CallPlan, tried: string[]) => new Call(pool, plan, tried, observer?.side());
     return hedge(clockNow, start, () => pool.routers.get(route), plan, body, read);

@@ -7,7 +7,7 @@ type Body = Bytes | readonly Bytes[];
 
 /**
  * Returns the body in a form that every transport can send. Copies memory that is shared or resizable. Throws a
- * `TypeError` for an array whose memory was transferred.
+ * `TypeError` if an array's memory was transferred.
  */
 export function sendable<B extends Body>(body: B): B {
   return (isChunkList(body as Body) ? (body as readonly Bytes[]).map(ownMemory) : ownMemory(body as Bytes)) as B;
@@ -16,12 +16,12 @@ export function sendable<B extends Body>(body: B): B {
 function ownMemory(bytes: Bytes): Bytes {
   if (bytes.length === 0) {
     try {
-      // The length is also 0 if the array's memory was transferred or has shrunk. In that case, `slice()` throws.
+      // A length of 0 may mean that the array's memory was transferred or has shrunk. In that case, `slice()` throws.
       bytes.slice();
     } catch {
       throw argumentTypeError(
         "ERR_EAS_ARG_REQUEST",
-        "the request's bytes cannot be read: their ArrayBuffer was transferred or resized. Pass a copy, or transfer the buffer later",
+        "the request's bytes cannot be read: their ArrayBuffer was transferred or resized. Pass a copy, or transfer the buffer after the call",
       );
     }
   }

@@ -29,24 +29,24 @@ import type { CallObserver } from "./observers/call-observer.js";
 import { withHooks } from "./observers/with-hooks.js";
 import { StreamingResponse } from "./streaming-response.js";
 
-/** Timeout for the body of an error response in milliseconds. Such a body may never end. */
+/** Timeout for an error response's body, in milliseconds. Without it, the call would hang if the body never ended. */
 const ERROR_BODY_TIMEOUT_MS = 10_000;
 const EMPTY = new Uint8Array(0);
 
 /** Options for a streamed call. */
 export interface StreamSettings {
-  /** Stream to send instead of the call's body. The stream can be sent only once. */
+  /** Stream to send instead of the call's body. A stream can be sent only once. */
   readonly source?: ByteStream | undefined;
   /**
-   * Whether a response with an error status is also a result. Otherwise, such a response rejects the call. Default
+   * Whether the call resolves with a response even if its status is an error. If false, the call rejects. Default
    * `false`.
    */
   readonly anyStatus?: boolean | undefined;
 }
 
-/** A streamed response and details of its call. */
+/** A streamed response and details about its call. */
 export interface StreamResult {
-  /** The response. Its errors are reported as errors of the call. */
+  /** The response. Its errors are reported as the call's errors. */
   readonly response: StreamingResponse;
   /** Scheme, host and port of the server that responded. */
   readonly endpoint: string;
@@ -55,14 +55,14 @@ export interface StreamResult {
   readonly platform: Platform;
   /** Tokens to redact in errors. */
   readonly token: Secrets;
-  /** Start of the call, by `clockNow()`. */
+  /** Start time of the call, from `clockNow()`. */
   readonly startedAt: number;
 }
 
 /**
- * Makes a call and calls `read` when the response headers arrive. Until then, `plan.timeout` and `plan.signal`
- * apply. To apply the signal and the total timeout to the body too, `read` must call `limitStreamLifetime`
- * synchronously. The call occupies a slot for long-lived requests until the body ends or is canceled.
+ * Makes a call and calls `read` when the response headers arrive. Until then, `plan.timeout` and `plan.signal` apply.
+ * To apply the signal and the total timeout to the body as well, `read` must call `limitStreamLifetime` synchronously.
+ * The call occupies a slot for a long-lived request until the body ends or is canceled.
  */
 export function openStream<R>(
   pool: ConnectionPool,
@@ -89,7 +89,7 @@ export function openStream<R>(
 
 class StreamCall extends Call {
   readonly #settings: StreamSettings;
-  /** Reader of the stream to send. Undefined if the call does not send a stream. */
+  /** Reader for the stream to send. Undefined if the call does not send a stream. */
   readonly #reader: ReturnType<ByteStream["getReader"]> | undefined;
 
   constructor(pool: ConnectionPool, plan: CallPlan, settings: StreamSettings, observer: CallObserver | undefined) {
@@ -156,7 +156,7 @@ class StreamCall extends Call {
       pool.streams.delete(opened);
       this.endSource();
       const { observer } = this;
-      // The response arrived after its attempt ended. `failureOf` has already handled that attempt.
+      // The response arrived after its attempt ended, and `failureOf` has already handled that attempt.
       if (observer === undefined || this.opened !== opened) return;
       observer.status = opened.status;
       if (error === undefined) observer.answered(opened, opened.length);
@@ -170,10 +170,7 @@ class StreamCall extends Call {
     void this.#reader?.cancel().catch(() => {});
   }
 
-  /**
-   * Converts an error from the transport to an error of the call. Returns other errors, such as abort reasons,
-   * unchanged.
-   */
+  /** Converts a transport error to a call error. Returns other errors, such as abort reasons, unchanged. */
   private explain(thrown: unknown): unknown {
     if (!isTransportError(thrown)) return thrown;
     return networkFailure(this, thrown, "body", true).error;
@@ -184,7 +181,7 @@ class StreamCall extends Call {
   }
 
   protected override failureOf(error: unknown, attempt: Attempt, remaining: number): Failure {
-    // The response may have arrived in the event-loop turn in which the attempt ended.
+    // The response may have arrived in the same event-loop turn in which the attempt ended.
     const late = this.opened;
     this.opened = undefined;
     late?.cancel(error);
@@ -194,7 +191,7 @@ class StreamCall extends Call {
 
 /**
  * Cancels the body when the caller's signal fires or the whole call exceeds `totalTimeout`. Call this function
- * synchronously from `read`; otherwise, an abort could be missed. Returns the details of the call that errors need.
+ * synchronously from `read`; otherwise, an abort could be missed. Returns the call details that errors need.
  */
 export function limitStreamLifetime(
   { response, attempts, token, startedAt }: StreamResult,
@@ -203,7 +200,7 @@ export function limitStreamLifetime(
   const call: FailedCall = { plan, attempts, token };
   const { signal, totalTimeout } = plan;
   const abortable = { abort: (reason: unknown) => response.cancel(reason) };
-  // `linkSignal` aborts immediately if the signal fired in the event-loop turn in which the headers arrived.
+  // `linkSignal` aborts immediately if the signal fired in the same event-loop turn in which the headers arrived.
   linkSignal(signal, abortable);
   let timer: ReturnType<typeof setTimeout> | undefined;
   if (totalTimeout !== Number.POSITIVE_INFINITY) {
@@ -218,7 +215,7 @@ export function limitStreamLifetime(
 }
 
 /**
- * Returns a stream for the transport to read. `reader` can be canceled even while the transport has locked the
+ * Returns a stream that the transport reads. The caller can cancel `reader` even while the transport has locked the
  * stream.
  */
 function streamOf(reader: ReturnType<ByteStream["getReader"]>): ByteStream {
@@ -241,8 +238,8 @@ function replacedTransport(cause: unknown): TransportError {
 }
 
 /**
- * Reads up to `MAX_ERROR_BYTES` of the body of an error response and adds them to `chunks`. Resolves with `false` if
- * the body does not end within `ERROR_BODY_TIMEOUT_MS`.
+ * Reads up to `MAX_ERROR_BYTES` of an error response's body and appends them to `chunks`. Resolves with `false` if the
+ * body does not end within `ERROR_BODY_TIMEOUT_MS`.
  */
 async function readErrorBody(response: StreamedResponse, chunks: Bytes[]): Promise<boolean> {
   let length = 0;
@@ -255,7 +252,7 @@ async function readErrorBody(response: StreamedResponse, chunks: Bytes[]): Promi
       length += chunk.length;
     }
   } catch (error) {
-    // The timer above cancels the response with undefined as the reason. The call then reports the status and the
+    // If the timer above canceled the response, the error is undefined, and the call reports the status and the
     // received part of the body.
     if (error !== undefined) throw error;
     return false;

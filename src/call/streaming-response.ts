@@ -2,8 +2,8 @@ import type { Bytes } from "../formats/request.js";
 import type { StreamedResponse } from "../platform/contract.js";
 
 /**
- * A response whose body is still streaming. Converts errors from the transport to errors of the call, and runs each
- * `atEnd` callback once.
+ * A response whose body is still streaming. Converts transport errors to call errors, and runs each `atEnd` callback
+ * once.
  */
 export class StreamingResponse implements StreamedResponse {
   readonly status: number;
@@ -16,7 +16,7 @@ export class StreamingResponse implements StreamedResponse {
   #ends: ((error: unknown) => void)[] = [];
   #end: { readonly error: unknown } | undefined;
 
-  /** `explain` converts an error from the transport to an error of the call. */
+  /** `explain` converts a transport error to a call error. */
   constructor(response: StreamedResponse, explain: (error: unknown) => unknown) {
     this.status = response.status;
     this.headers = response.headers;

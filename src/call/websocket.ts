@@ -15,10 +15,10 @@ import type { ConnectionPool } from "./connections/connection-pool.js";
 import { DECODING_TOOLS } from "./decoding/decoding.js";
 import { type FailedCall, httpFailure, isTransportError, networkFailure, timeoutFailure } from "./failures/failure.js";
 
-/** Timeout for the server's part of the closing handshake, in milliseconds. */
+/** Time that the server has to complete the closing handshake, in milliseconds. */
 export const CLOSE_MS = 2_000;
 
-/** Statuses for which a `Retry-After` header is common. */
+/** Statuses that often come with a `Retry-After` header. */
 const BUSY: readonly number[] = [429, 503];
 const NO_BODY = { body: new Uint8Array(0), contentEncoding: undefined };
 
@@ -27,16 +27,13 @@ export interface DialSettings {
   readonly dial: WebSocketDialer;
   /** Subprotocols to offer, in order of preference. */
   readonly protocols?: readonly string[] | undefined;
-  /** Aborts the opening of the connection. Has no effect once the connection is open. */
+  /** Cancels opening the connection. Has no effect once the connection is open. */
   readonly signal: AbortSignal;
-  /**
-   * Makes an HTTP call to the same service. Used to find the cause of a failed upgrade in runtimes that hide the
-   * cause.
-   */
+  /** Makes an HTTP call to the same service. Used to find out why an upgrade failed in runtimes that hide the cause. */
   readonly ask: () => Promise<unknown>;
 }
 
-/** An open WebSocket and the details of its call that errors need. */
+/** An open WebSocket and the call details that errors need. */
 export interface DialedSocket {
   readonly connection: WebSocketConnection;
   readonly call: FailedCall;
@@ -49,11 +46,11 @@ export async function dialSocket(
   { dial, protocols, signal, ask }: DialSettings,
 ): Promise<DialedSocket> {
   const { headers, token } = await attemptHeaders(plan, signal);
-  // The signal may have fired in the event-loop turn in which the headers became available.
+  // The signal may have fired in the same event-loop turn in which the headers became available.
   signal.throwIfAborted();
   const url = plan.target.origin.replace(/^http/, "ws") + plan.path;
   const call: FailedCall = { plan, token: secretsOf(plan.token, token), attempts: 1 };
-  // AbortSignal.any is missing in some supported runtimes.
+  // Some supported runtimes do not have AbortSignal.any.
   const deadline = new AbortController();
   const abortable = { abort: (reason: unknown) => deadline.abort(reason) };
   linkSignal(signal, abortable);
@@ -69,8 +66,8 @@ export async function dialSocket(
     if (error === expired) throw timeoutFailure(call, "headers").error;
     if (isTransportError(error) && error.status !== undefined) {
       const { status, response } = error;
-      // Deno and Bun report only the status. If a `Retry-After` header is likely, an HTTP call is made to get the
-      // headers as well.
+      // Deno and Bun report only the status. If a `Retry-After` header is likely, make an HTTP call to get the headers
+      // as well.
       if (!response && BUSY.includes(status)) {
         await ask().catch((error) => {
           if (error instanceof EasHttpError && error.status === status) throw error;
@@ -92,8 +89,8 @@ export async function dialSocket(
 }
 
 /**
- * Returns the headers of one unsigned attempt and the token in those headers. Rejects with the signal's reason if
- * the signal fires while the token function runs.
+ * Returns the headers for one unsigned attempt and the token that they contain. Rejects with the signal's reason if the
+ * signal fires while the token function runs.
  */
 async function attemptHeaders(
   plan: CallPlan,
@@ -107,7 +104,7 @@ async function attemptHeaders(
   return { headers: [...plan.headers, ...(await authorize(plan, token, undefined))], token };
 }
 
-/** Returns the error for a refused upgrade. Decompresses the body of the response if possible. */
+/** Returns the error for a refused upgrade. Decompresses the response body if possible. */
 async function refusal({ platform }: ConnectionPool, call: FailedCall, response: TransportResponse): Promise<EasError> {
   const decoding = { codecs: [], always: undefined };
   const loading = import("./decoding/content-encoding.js");
@@ -118,7 +115,7 @@ async function refusal({ platform }: ConnectionPool, call: FailedCall, response:
   return error;
 }
 
-/** Whether an error hides its cause, as do errors from the global `WebSocket` of Node and of edge runtimes. */
+/** Whether an error hides its cause, as errors from the global `WebSocket` in Node and edge runtimes do. */
 function isUnexplained(error: unknown): boolean {
   if (!isTransportError(error)) return false;
   return error.sent === "maybe" && error.status === undefined && error.systemCode === undefined && !error.final;
@@ -134,14 +131,15 @@ async function dialInTime(
   try {
     return await raceAbort(dialing, options.signal);
   } catch (error) {
-    // The dialer may have ignored the signal, or the connection may have opened in the same event-loop turn.
+    // Close a connection that opened anyway: the dialer may have ignored the signal, or the connection may have opened
+    // in the same event-loop turn.
     void dialing.then((connection) => connection.terminate()).catch(() => {});
     throw error;
   }
 }
 
 /**
- * Interval between pings on the connection of a queue watch, in milliseconds. Gateways close idle connections
+ * Interval between pings on a queue watch's connection, in milliseconds. Without pings, gateways close idle connections
  * (github.com/pai-eas/eas-golang-sdk, commit 6787189).
  */
 export const PING_MS = 2_000;
@@ -154,7 +152,7 @@ export class Heartbeat {
   #isOver = false;
 
   /**
-   * Calls `onIdle` when nothing was received for `limit` milliseconds, and sends a ping every `interval`
+   * Calls `onIdle` when nothing has been received for `limit` milliseconds, and sends a ping every `interval`
    * milliseconds. An undefined `limit` disables the idle check, and an undefined `interval` disables the pings.
    */
   constructor(
@@ -178,7 +176,7 @@ export class Heartbeat {
     this.#idle?.touch();
   }
 
-  /** Pauses the connection and the idle check. During the pause nothing is read, including pongs. */
+  /** Pauses the connection and the idle check. While paused, nothing is read, not even pongs. */
   pause(): void {
     this.#idle?.stop();
     this.#connection.pause?.();
@@ -186,7 +184,7 @@ export class Heartbeat {
 
   /** Resumes the connection and the idle check. */
   resume(): void {
-    // The connection may have ended in the event-loop turn in which the caller resumed it.
+    // The connection may have ended in the same event-loop turn in which the caller resumed it.
     if (!this.#isOver) this.#idle?.start();
     this.#connection.resume?.();
   }

@@ -2,13 +2,13 @@ import type { HeaderPair } from "../platform/contract.js";
 import { argumentTypeError, show } from "../util/argument-errors.js";
 import type { HeadersInput } from "./options.js";
 
-/** Matches a `token` of RFC 9110: the name of a header or of a subprotocol. */
+/** Matches a `token` as defined in RFC 9110: a header name or a subprotocol name. */
 export const TOKEN_NAME: RegExp = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** Matches Latin-1 without control characters. A line break in a value would allow header injection. */
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /**
- * Headers that frame the message or control the connection. Custom values would break requests or allow request
+ * Headers that frame the message or control the connection. Custom values could break requests or allow request
  * smuggling.
  */
 const FRAMING: ReadonlySet<string> = new Set([
@@ -24,8 +24,8 @@ const FRAMING: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Checks headers and returns them with lower-case names. If a name occurs more than once, the last value is used.
- * Throws a `TypeError` for invalid headers.
+ * Checks headers and returns them with lowercase names. If a name occurs more than once, its last value is used. Throws
+ * a `TypeError` for invalid headers.
  */
 export function checkHeaders(input: HeadersInput): HeaderPair[] {
   if (typeof input !== "object" || input === null) {
@@ -57,12 +57,17 @@ function checkHeaderName(name: unknown): string {
   return lower;
 }
 
-/** Whether a header with this name can be set. The name may come from a configuration file. */
+/**
+ * Whether a header with this name can be set. Accepts any value because the name may come from a configuration file.
+ */
 export function isSettableHeader(name: string | undefined): name is string {
   return name !== undefined && TOKEN_NAME.test(name) && !FRAMING.has(name.toLowerCase());
 }
 
-/** Checks the value of a header and returns it trimmed. Throws a `TypeError` that omits the value, which may be a secret. */
+/**
+ * Checks a header value and returns it trimmed. Throws a `TypeError` whose message omits the value because it may be a
+ * secret.
+ */
 export function checkHeaderValue(name: string, value: unknown): string {
   if (typeof value !== "string") {
     throw argumentTypeError(
@@ -73,13 +78,13 @@ export function checkHeaderValue(name: string, value: unknown): string {
   if (!VALUE.test(value)) {
     throw argumentTypeError(
       "ERR_EAS_ARG_HEADER",
-      `header ${name} has a control character or a character outside Latin-1 in its value: encode it first`,
+      `header ${name} contains a control character or a character outside Latin-1: encode the value first`,
     );
   }
   return value.trim();
 }
 
-/** Returns the headers of `base` and `overrides`. Headers of `overrides` replace headers of the same name. */
+/** Merges two lists of headers. Headers in `overrides` replace headers of the same name in `base`. */
 export function mergeHeaders(base: readonly HeaderPair[], overrides: readonly HeaderPair[]): HeaderPair[] {
   const merged = new Map(base);
   for (const [name, value] of overrides) merged.set(name, value);

@@ -4,8 +4,8 @@ import { messageOf } from "../util/realms.js";
 import type { CallKind } from "./retry.js";
 
 /**
- * One logical call with all its attempts. All events of a call share the same `CallInfo` object, so it can be the
- * key of a `WeakMap`.
+ * One logical call, including all its attempts. All events for a call share the same `CallInfo` object, so that it can
+ * be used as a `WeakMap` key.
  */
 export interface CallInfo {
   /** Kind of call: a prediction, a stream or a queue operation. */
@@ -14,12 +14,12 @@ export interface CallInfo {
   readonly method: string;
   /** Path of the call, without the query. */
   readonly path: string;
-  /** Start of the call, in milliseconds since 1970. */
+  /** Start time of the call, in milliseconds since 1970. */
   readonly startedAt: number;
 }
 
 /**
- * Properties of all events after the start of a call. Events never contain the token, even if the service echoes it.
+ * Properties common to all events after a call's start. Events never contain the token, even if the service echoes it.
  */
 export interface CallEvent {
   /** The call that the event belongs to. */
@@ -28,25 +28,25 @@ export interface CallEvent {
   readonly method: string;
   /** URL of the attempt, without the query. */
   readonly url: string;
-  /** Scheme, host and port of `url`. The text `(any instance)` if a direct call has not selected an instance yet. */
+  /** Scheme, host and port of `url`. `"(any instance)"` if a direct call has not yet selected an instance. */
   readonly endpoint: string;
   /**
-   * Number of the attempt, from 1. 0 for an error before the first attempt. Between two attempts, the number of the
+   * Attempt number, starting at 1. For an error before the first attempt, 0. Between two attempts, the number of the
    * previous attempt.
    */
   readonly attempt: number;
   /** Size of the attempt's body in bytes, after compression. Undefined for a streamed body; 0 before the first attempt. */
   readonly requestBytes: number | undefined;
-  /** Durations up to this event. */
+  /** Durations measured up to this event. */
   readonly timings: CallTimings;
 }
 
 /** Durations in milliseconds. */
 export interface CallTimings {
   /**
-   * Time that the attempt waited for its token and a free connection before it was sent. For the first attempt,
-   * includes the time to create and compress the body. For direct calls, also includes the time for discovery.
-   * Excludes the delay before a retry.
+   * Time that the attempt waited for its token and a free connection before it was sent. For the first attempt, this
+   * includes the time to create and compress the body and, for direct calls, the time for discovery. It does not
+   * include the delay before a retry.
    */
   readonly queued: number;
   /**
@@ -62,15 +62,15 @@ export interface CallTimings {
 export interface CallRequestEvent extends CallEvent {
   /**
    * Sets a header of this attempt, such as `traceparent`. Replaces the caller's header of the same name. Throws a
-   * `TypeError` for an invalid value, and for headers that the client owns (authorization, body and connection).
-   * Also throws a `TypeError` after the hook has returned.
+   * `TypeError` for an invalid value, for headers that the client sets itself (authorization, body and connection), or
+   * if the hook has already returned.
    */
   setHeader(name: string, value: string): void;
 }
 
 /**
- * Event that occurs after the response of a call was read. For a stream, it occurs after the body ended or the
- * reader canceled it.
+ * Event that occurs after a call's response has been read. For a stream, the event occurs when the body ends or the
+ * reader cancels it.
  */
 export interface CallResponseEvent extends CallEvent {
   /** HTTP status. */
@@ -83,32 +83,33 @@ export interface CallResponseEvent extends CallEvent {
   readonly responseBytes: number;
 }
 
-/** Event that occurs after an attempt failed, if the call is retried. */
+/** Event that occurs after an attempt has failed, if the call will be retried. */
 export interface CallRetryEvent extends CallEvent {
-  /** Error of the failed attempt. */
+  /** Error from the failed attempt. */
   readonly error: EasError;
   /** Time until the next attempt, in milliseconds. */
   readonly delay: number;
-  /** HTTP status of the failed attempt; undefined without a complete response. */
+  /** HTTP status of the failed attempt; undefined if no complete response was received. */
   readonly status: number | undefined;
 }
 
-/** Event that occurs after a call failed. The promise of the call rejects with the same error. */
+/** Event that occurs after a call has failed. The call's promise rejects with the same error. */
 export interface CallErrorEvent extends CallEvent {
-  /** An `EasError`, an error for an invalid argument, or the reason of the caller's abort. */
+  /** An `EasError`, an error for an invalid argument, or the caller's abort reason. */
   readonly error: unknown;
-  /** HTTP status of the failed attempt; undefined without a response. */
+  /** HTTP status of the failed attempt; undefined if no response was received. */
   readonly status: number | undefined;
 }
 
 /**
- * Functions that are notified of a client's calls. The client calls them synchronously and does not wait for promises that they
- * return. If a hook throws or rejects, the call continues, and the client's `logger` receives a warning.
+ * Functions that observe a client's calls. The client calls them synchronously and does not wait for any promises that
+ * they return. If a hook throws or rejects, the call continues, and the client's `logger` receives a warning.
  *
- * Each call has one `start` event and ends with one `response` or `error` event. Each attempt in between has one `request`
- * event. If the attempt fails and is retried, a `retry` event follows. Errors before the start of a call, such as an invalid
- * option, cause no events. With `hedgeAfter`, two attempts may run in parallel. The attempt whose response is not used has no
- * final event of its own. WebSockets and discovery requests cause no events.
+ * Each call has one `start` event and ends with one `response` or `error` event. Each attempt in between has one
+ * `request` event, followed by a `retry` event if the attempt fails and the call is retried. Errors before a call
+ * starts, such as an invalid option, do not cause events. With `hedgeAfter`, two attempts may run in parallel. The
+ * attempt whose response is not used does not have a final event of its own. WebSockets and discovery requests do not
+ * cause events.
  *
  * @example
  * const client = new PredictClient({
@@ -118,21 +119,21 @@ export interface CallErrorEvent extends CallEvent {
  * });
  */
 export interface CallHooks {
-  /** Called synchronously when a call starts. `stream()` and `fetch()` load their code first. */
+  /** Called synchronously when a call starts, except that `stream()` and `fetch()` first load their code. */
   start?(call: CallInfo): unknown;
   /** Called before an attempt is sent. */
   request?(event: CallRequestEvent): unknown;
-  /** Called after a call succeeded. */
+  /** Called after a call has succeeded. */
   response?(event: CallResponseEvent): unknown;
-  /** Called after an attempt failed, before the delay that precedes the retry. */
+  /** Called after an attempt has failed, before the retry delay. */
   retry?(event: CallRetryEvent): unknown;
-  /** Called after a call failed. */
+  /** Called after a call has failed. */
   error?(event: CallErrorEvent): unknown;
 }
 
 const HOOK_NAMES: readonly (keyof CallHooks)[] = ["start", "request", "response", "retry", "error"];
 
-/** Logger for the messages of a client, for example `console`. */
+/** Logger for a client's messages, for example `console`. */
 export interface CallLogger {
   /** Receives one message for each successful call. */
   debug(message: string): void;
@@ -142,7 +143,7 @@ export interface CallLogger {
   error(message: string): void;
 }
 
-/** A logger that receives warnings only. */
+/** A logger that receives only warnings. */
 export type Warner = Pick<CallLogger, "warn">;
 
 /** Checks one `CallHooks` object or a list of them and returns a new list. Throws a `TypeError` for other values. */
@@ -159,7 +160,7 @@ export function checkHooks(value: CallHooks | readonly CallHooks[]): readonly Ca
   return list.slice();
 }
 
-/** Checks the option `logger` and returns it. Throws a `TypeError` for other values. */
+/** Checks the `logger` option and returns it. Throws a `TypeError` for other values. */
 export function checkLogger(value: CallLogger): CallLogger {
   for (const name of ["debug", "warn", "error"] as const) {
     if (typeof value?.[name] !== "function")
@@ -168,7 +169,7 @@ export function checkLogger(value: CallLogger): CallLogger {
   return value;
 }
 
-/** Returns the hooks of a client's calls, or undefined if there are none and the logger does not log calls. */
+/** Returns the hooks for a client's calls, or undefined if there are no hooks and the logger does not log calls. */
 export function hooksOf({
   hooks = [],
   logger,

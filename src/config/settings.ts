@@ -31,57 +31,57 @@ import {
   checkToken,
 } from "./validate.js";
 
-/** Sends requests through the gateway. Default of `endpointType`. */
+/** Sends requests through the gateway. This is the default `endpointType`. */
 export const ENDPOINT_TYPE_GATEWAY = "GATEWAY";
-/** Sends requests directly to the instances that discovery lists. Works inside a VPC only. */
+/** Sends requests directly to the instances that discovery lists. Works only inside a VPC. */
 export const ENDPOINT_TYPE_DIRECT = "DIRECT";
 
-/** Route of requests to a service: through the gateway, or directly to its instances. */
+/** Route to a service: through the gateway, or directly to its instances. */
 export type EndpointType = typeof ENDPOINT_TYPE_GATEWAY | typeof ENDPOINT_TYPE_DIRECT;
 
 /** Options for a `PredictClient`. */
 export interface PredictClientOptions extends ClientOptions {
   /**
-   * Address from the console, with or without a scheme and a trailing slash. One of:
+   * Address from the console, with or without a scheme and a trailing slash. Can be one of the following:
    * - the host of a gateway;
    * - the URL of a service, with `/api/predict/<service>`;
-   * - the host of a service, `<service>.<gateway>.<region>.pai-eas.aliyuncs.com`, which makes `serviceName` unnecessary;
-   * - for `ENDPOINT_TYPE_DIRECT`, the region's discovery, `pai-eas-vpc.<region>.aliyuncs.com`.
+   * - the host of a service, `<service>.<gateway>.<region>.pai-eas.aliyuncs.com`, which makes `serviceName`
+   *   unnecessary;
+   * - for `ENDPOINT_TYPE_DIRECT`, the region's discovery service, `pai-eas-vpc.<region>.aliyuncs.com`.
    *
-   * A path that follows the service, such as `/v1`, becomes the default path of calls. Inside an EAS instance, `endpoint`
-   * is optional: `serviceName` is sufficient if the environment variables `NAMESPACE` and `POD_NAME` are set.
+   * A path after the service name, such as `/v1`, becomes the default path for calls. Inside an EAS instance,
+   * `endpoint` is optional: `serviceName` is sufficient if the environment variables `NAMESPACE` and `POD_NAME` are
+   * set.
    */
   readonly endpoint?: string | undefined;
   /** Name of the service: `"service"`, `"group.service"` or `"service/model"`. */
   readonly serviceName?: string | undefined;
   /** Full URL of a server that is not behind an EAS gateway. Overrides `endpoint` and `serviceName`. */
   readonly customUrl?: string | undefined;
-  /** Route of requests to the service. Default `ENDPOINT_TYPE_GATEWAY`. */
+  /** Route to the service. Default `ENDPOINT_TYPE_GATEWAY`. */
   readonly endpointType?: EndpointType | undefined;
   /** `Content-Type` of all requests. Overrides the content type of the input. */
   readonly contentType?: string | undefined;
   /**
-   * Path within the service for calls without the option `path`. Default: the path that follows the service in
-   * `endpoint`.
+   * Path within the service for calls without a `path` option. Default: the path after the service name in `endpoint`.
    */
   readonly requestPath?: string | undefined;
   /**
-   * Preset of timeouts and retry rules for one kind of service. Other options of this client and of a call override
-   * the preset. Default: no preset, except for some calls of `PredictClient.json`.
+   * Timeouts and retry rules for one kind of service. Other options of this client or of a call override the preset.
+   * Default: no preset, except for some calls to `PredictClient.json`.
    */
   readonly preset?: Preset | undefined;
   /**
-   * Logger that receives one message for each call, for example `console`. Default: a warning on `console` when a
-   * token is sent unencrypted. `null` disables that warning.
+   * Logger that receives one message per call, for example `console`. Default: a warning on `console` when a token is
+   * sent unencrypted. `null` disables that warning.
    */
   readonly logger?: CallLogger | null | undefined;
-  /** Opens the WebSockets for `connect` in place of the runtime. */
+  /** Opens WebSockets for `connect` instead of the runtime. */
   readonly dialWebSocket?: WebSocketDialer | undefined;
 }
 
 /**
- * The checked options of a client. The object is replaced as a whole on each change, so that calls in flight keep
- * their settings.
+ * The checked options of a client. Each change replaces the whole object, so that calls in flight keep their settings.
  */
 export interface Settings extends Required<DirectOptions> {
   readonly endpoint: string;
@@ -143,9 +143,9 @@ const INITIAL_SETTINGS: Settings = {
 };
 
 /**
- * Returns the options of a client that was created with an options object, or with an endpoint and options. Throws a
- * `TypeError` for other values, such as a `URL` or a `Request`. Otherwise, such a value would count as an empty
- * options object.
+ * Returns the options for a client created with an options object, or with an endpoint and options. Throws a
+ * `TypeError` for other values, such as a `URL` or a `Request`, which would otherwise be treated as an empty options
+ * object.
  */
 export function optionsOf<O extends { readonly endpoint?: string | undefined }>(
   client: string,
@@ -171,8 +171,8 @@ export type Setting = {
 type AnyCheck = (name: string, value: unknown) => unknown;
 
 /**
- * The function that checks each setting. An empty endpoint, service name or URL is accepted, because a setter may
- * set it later.
+ * The function that checks each setting. An empty endpoint, service name or URL is accepted because it may be set later
+ * with a setter.
  */
 export const CHECKS: {
   readonly [K in keyof Settings]: (name: K, value: NonNullable<PredictClientOptions[K]>) => Settings[K];
@@ -209,7 +209,7 @@ export const CHECKS: {
 /** Logger that discards warnings. Used for `logger: null`. */
 const SILENT: Warner = { warn: () => {} };
 
-/** Names of all options of a `PredictClient`: the settings, and the options that only the constructor reads. */
+/** Names of all `PredictClient` options: the settings, and the options that only the constructor reads. */
 export const CLIENT_OPTIONS: OptionNames<PredictClientOptions> = {
   ...CHECKS,
   transport: 1,
@@ -217,15 +217,14 @@ export const CLIENT_OPTIONS: OptionNames<PredictClientOptions> = {
   maxConnectionCount: 1,
 };
 
-/** Checks the values of all options of a client and returns its settings. Throws a `TypeError` or `RangeError`. */
+/** Checks the values of all client options and returns the resulting settings. Throws a `TypeError` or `RangeError`. */
 export function checkOptions(options: PredictClientOptions): Settings {
-  // `token: undefined` usually comes from an unset environment variable. Without a token, the service would respond
-  // with 401.
+  // `token: undefined` usually comes from an unset environment variable, so fail here instead of later with a 401.
   if ("token" in options) checkToken(options.token as Token);
   const settings: Record<string, unknown> = { ...INITIAL_SETTINGS };
   for (const [name, check] of Object.entries(CHECKS) as [keyof Settings, AnyCheck][]) {
     const value = options[name];
-    // Only undefined selects the default. Null, for example from a form or a file, fails the check.
+    // Only undefined selects the default. A null value, for example from a form or a file, fails the check.
     if (value !== undefined) settings[name] = check(name, value);
   }
   const checked = settings as unknown as Settings;
@@ -259,9 +258,9 @@ function checkBalancer(value: Balancer): Balancer {
 }
 
 /**
- * Returns the route to the instances of a service, or undefined for a service behind a gateway. Throws a `TypeError`
- * if an option of direct connections is set for a service behind a gateway. If the option were ignored, the call
- * would go elsewhere or would not be hedged.
+ * Returns the route to a service's instances, or undefined for a service behind a gateway. Throws a `TypeError` if an
+ * option for direct connections is set for a service behind a gateway. If such an option were ignored, the call would
+ * go to the wrong server or would not be hedged.
  */
 export function routeOf(settings: Settings): Route | undefined {
   if (settings.endpointType === ENDPOINT_TYPE_DIRECT) return directRoute(settings);

@@ -2,11 +2,11 @@ import { checkSegments, checkText, encodePath } from "../endpoint/path.js";
 import { argumentTypeError, show, showUrl } from "../util/argument-errors.js";
 import type { CallOptions } from "./options.js";
 
-/** Matches the characters of a query that must be percent-encoded: the same as in a path, except `?`. */
+/** Matches the characters that must be percent-encoded in a query: the same as in a path, except `?`. */
 const QUERY_TO_ENCODE = /%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]/gu;
 
 /**
- * Path and query of a call, to append to the URL of the service. `wire` is percent-encoded. `signed` is not
+ * Path and query of a call, which are appended to the service URL. `wire` is percent-encoded. `signed` is not
  * percent-encoded, because the official SDKs sign the text before encoding it.
  */
 export interface Suffix {
@@ -71,15 +71,12 @@ function encodeQuery(query: CallOptions["query"]): string {
   return parts.join("&");
 }
 
-/**
- * Appends the path and query of a call to the path and query of a target. The target's query comes before the call's
- * query.
- */
+/** Appends a call's path and query to a target's path and query. The target's query comes first. */
 export function joinPath(path: string, query: string, suffix: string): string {
   if (suffix === "") return path + query;
   const cut = suffix.indexOf("?");
   const behind = cut === -1 ? suffix : suffix.slice(0, cut);
-  // A custom URL may end with a slash, and the path of a call starts with a slash.
+  // Avoid a double slash: a custom URL may end with a slash, and the path of a call starts with one.
   const joined = behind === "" ? path : path.replace(/\/$/, "") + behind;
   if (cut === -1) return joined + query;
   return joined + (query === "" ? suffix.slice(cut) : `${query}&${suffix.slice(cut + 1)}`);

@@ -4,8 +4,8 @@ import { argumentRangeError, argumentTypeError, optionError, show } from "../uti
 import { type Auth, MAX_TIMER_MS, type Method, type Preset, type Token } from "./options.js";
 
 /**
- * The compressions that users import. The key is the name or content coding that users may pass by mistake. The
- * value is the export and the entry point to import it from.
+ * The compressions that users must import. Each key is a name or content coding that users may pass by mistake. Each
+ * value contains the export and the entry point to import it from.
  */
 const IMPORTS: Readonly<Record<string, readonly [name: string, entry: string]>> = {
   snappy: ["snappy", "snappy"],
@@ -23,10 +23,7 @@ export const OWN_CONNECTIONS =
   "; for an Agent's settings pass transport: nodeTransport({ connections, proxy, ca, … }) from eas-prediction/node";
 
 const METHODS: readonly Method[] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-/**
- * The values of `auth` that are accepted for `client.fetch` and for libraries that use it. Such requests are never
- * signed.
- */
+/** The `auth` values accepted for `client.fetch` and for libraries that use it. Such requests are never signed. */
 export const UNSIGNED_AUTHS: readonly Auth[] = ["auto", "token", "bearer"];
 const AUTHS: readonly Auth[] = ["auto", "token", "bearer", "signature"];
 
@@ -102,24 +99,24 @@ export function checkSignal(value: AbortSignal): AbortSignal {
   return value;
 }
 
-/** Checks an authorization mode and returns it. */
+/** Checks an authentication scheme and returns it. */
 export function checkAuth(value: Auth, allowed: readonly Auth[] = AUTHS): Auth {
   if (!allowed.includes(value)) {
     // The message omits the value, which may be the token.
     throw argumentTypeError(
       "ERR_EAS_ARG_OPTION",
-      `auth must be one of ${allowed.join(", ")}; pass the token itself in the option token`,
+      `auth must be one of ${allowed.join(", ")}; pass the token itself in the token option`,
     );
   }
   return value;
 }
 
-/** Checks the option `token` and returns it. Throws a `TypeError` whose message never shows the value. */
+/** Checks the `token` option and returns it. Throws a `TypeError` whose message never includes the value. */
 export function checkToken(value: Token): Token {
   return typeof value === "function" ? value : checkTokenText(value);
 }
 
-/** Checks the text of a token and returns it. Throws a `TypeError` whose message never shows the value. */
+/** Checks a token's text and returns it. Throws a `TypeError` whose message never includes the value. */
 export function checkTokenText(value: unknown): string {
   const fault =
     typeof value !== "string"
@@ -177,7 +174,7 @@ function wrongCompression(name: string, value: unknown, right: string): TypeErro
  */
 export function importOf(name: unknown): string | undefined {
   const key = typeof name === "string" ? name.toLowerCase() : "";
-  // Only own properties count: an inherited name such as "constructor" is not a compression.
+  // Check only own properties, because an inherited name such as "constructor" is not a compression.
   const found = Object.hasOwn(IMPORTS, key) ? IMPORTS[key] : undefined;
   return found && `import { ${found[0]} } from "eas-prediction/compression/${found[1]}"`;
 }

@@ -1,17 +1,14 @@
 import type { Balancer } from "./endpoint-source.js";
 import { WeightedRoundRobin } from "./weighted-round-robin.js";
 
-/** The properties of an instance that a balancer uses. */
+/** The instance properties that a balancer uses. */
 export interface Candidate {
   readonly weight: number;
   /** Number of attempts in flight. */
   readonly inFlight: number;
 }
 
-/**
- * Selects candidates one after another. Candidates can be excluded temporarily, but not all of them at the same
- * time.
- */
+/** Selects one candidate at a time. Candidates can be excluded temporarily, but not all of them at the same time. */
 export interface Rotation<C> {
   /** Returns the candidate for the next attempt. */
   next(): C;
@@ -38,7 +35,7 @@ function weightedRoundRobin<C extends Candidate>(candidates: readonly C[]): Rota
 
 /**
  * Selects the less loaded of two random candidates. The result is nearly as good as the minimum over all candidates.
- * The random choice also prevents all clients of a service from choosing the same instance.
+ * The random choice also prevents a service's clients from all choosing the same instance.
  */
 function leastInFlight<C extends Candidate>(candidates: readonly C[]): Rotation<C> {
   const active = candidates.filter(({ weight }) => weight > 0);
@@ -57,7 +54,7 @@ function leastInFlight<C extends Candidate>(candidates: readonly C[]): Rotation<
   };
 }
 
-/** Returns the load of an instance with one more attempt, relative to its weight. */
+/** Returns an instance's load after one more attempt, relative to its weight. */
 function load({ weight, inFlight }: Candidate): number {
   return (inFlight + 1) / weight;
 }

@@ -3,11 +3,11 @@ import type { DirectOptions } from "./endpoint-source.js";
 import { checkServiceName, endpointOf, type GatewayOptions, type Target } from "./parse-endpoint.js";
 import { encodePath } from "./path.js";
 
-/** The route of a service with direct connections. */
+/** The route to a service with direct connections. */
 export interface Route extends DirectOptions {
-  /** The name of the service in discovery. */
+  /** The service name used for discovery. */
   readonly serviceName: string;
-  /** Scheme, host, port and path prefix of EAS's discovery. Undefined with an `endpointSource`. */
+  /** Scheme, host, port and path prefix of EAS's discovery. Undefined if there is an `endpointSource`. */
   readonly discoveryUrl: string | undefined;
   /** Routes with the same key and the same `endpointSource` share a router. */
   readonly key: string;
@@ -28,14 +28,14 @@ export function directRoute(options: GatewayOptions & DirectOptions): Route {
   if (endpoint?.gateway !== undefined) {
     throw argumentTypeError(
       "ERR_EAS_ARG_ENDPOINT",
-      `endpoint ${showUrl(options.endpoint)} is the host of one service: for ENDPOINT_TYPE_DIRECT set it to the region's discovery, for example "pai-eas-vpc.cn-shanghai.aliyuncs.com", and set serviceName`,
+      `endpoint ${showUrl(options.endpoint)} is the host of one service: for ENDPOINT_TYPE_DIRECT, set it to the region's discovery service, for example "pai-eas-vpc.cn-shanghai.aliyuncs.com", and set serviceName`,
     );
   }
   const name = checkServiceName(options.serviceName || endpoint?.serviceName || "");
   if (!endpoint && !endpointSource) {
     throw argumentTypeError(
       "ERR_EAS_ARG_ENDPOINT",
-      'endpoint is empty: for ENDPOINT_TYPE_DIRECT set it to the region\'s discovery, for example "pai-eas-vpc.cn-shanghai.aliyuncs.com", or set endpointSource',
+      'endpoint is empty: for ENDPOINT_TYPE_DIRECT, set it to the region\'s discovery service, for example "pai-eas-vpc.cn-shanghai.aliyuncs.com", or set endpointSource',
     );
   }
   // The rest of the name is a path within the service, as in "service/model" or "service/sink".

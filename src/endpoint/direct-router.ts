@@ -11,7 +11,7 @@ import type { Lease, Router, RouterHost } from "./router.js";
 /** Number of candidates that the balancer proposes before all instances are compared. */
 const MAX_PROPOSALS = 8;
 
-/** An instance of the service and its state. */
+/** A service instance and its state. */
 class Instance extends Health {
   readonly origin: string;
   weight: number;
@@ -26,7 +26,7 @@ class Instance extends Health {
   }
 }
 
-/** Creates the router of a service with direct connections. */
+/** Creates the router for a service with direct connections. */
 export function createRouter(route: Route, host: RouterHost): Router {
   return new DirectRouter(route, host);
 }
@@ -123,9 +123,9 @@ class DirectRouter implements Router {
   }
 
   /**
-   * Returns the instance for an attempt when no candidate from the balancer is suitable. Prefers an untried
-   * instance. Among tried instances, prefers any instance except the last one. Then prefers instances below
-   * `capacity`, and finally the instance with the fewest attempts in flight.
+   * Returns the instance for an attempt when no candidate from the balancer is suitable. Prefers, in this order:
+   * instances that were not tried, tried instances other than the last one, instances below `capacity`, and the
+   * instance with the fewest attempts in flight.
    */
   #leastBad(tried: readonly string[], capacity: number): Instance {
     const rank = ({ origin, inFlight }: Instance) =>
@@ -145,7 +145,7 @@ class DirectRouter implements Router {
       end: (atFault, isStream = false) => {
         instance.inFlight--;
         const time = this.#host.tools.clockNow() - startedAt;
-        // The measured time of an abandoned attempt is only a lower bound. It counts only if it already exceeds the
+        // The measured time of an abandoned attempt is only a lower bound, so it counts only if it already exceeds the
         // percentile.
         const isSample = atFault === false || (atFault === undefined && time > (this.p95 ?? Number.POSITIVE_INFINITY));
         if (isSample && !isStream) this.#latency.add(time);
@@ -161,9 +161,9 @@ function noInstance(): never {
   throw new Error("the list of instances is not loaded yet");
 }
 
-/** Returns EAS's discovery as an `EndpointSource`. */
+/** Returns an `EndpointSource` that uses EAS's discovery service. */
 function discoveryOf({ discoveryUrl, discovery }: Route, host: RouterHost): EndpointSource {
-  // The official Python SDK detects a pod of EAS in the same way (cacheserver_endpoint.py).
+  // The official Python SDK detects an EAS pod in the same way (cacheserver_endpoint.py).
   const internal = discovery?.internal ?? Boolean(host.env("NAMESPACE") && host.env("POD_NAME"));
   const eas = new EasDiscovery(discoveryUrl as string, discovery?.path, internal, host);
   return (query) => eas.list(query);

@@ -5,23 +5,23 @@ import type { RouterHost } from "./router.js";
 type PathName = Exclude<DiscoveryOptions["path"], "auto" | undefined>;
 
 /**
- * Paths of discovery. The first is used by eas-golang-sdk (cacheserver_endpoint.go), the second by eas-python-sdk
- * since January 2026 (cacheserver_endpoint.py).
+ * Paths of the discovery service. The first is used by eas-golang-sdk (cacheserver_endpoint.go), the second by
+ * eas-python-sdk since January 2026 (cacheserver_endpoint.py).
  */
 const PATHS: Readonly<Record<PathName, string>> = {
   "exported-apis": "/exported/apis/eas.alibaba-inc.k8s.io/v1/upstreams/",
   "service-discovery": "/api/v1/servicediscovery/upstreams/",
 };
 
-/** The `systemCode` of a transport error for a response above `maxResponseBytes`. */
+/** The `systemCode` of a transport error for a response larger than `maxResponseBytes`. */
 const TOO_LARGE = "ERR_RESPONSE_TOO_LARGE";
 
-/** Maximum size of a response from discovery, in bytes. It is sufficient for thousands of instances. */
+/** Maximum size of a discovery response, in bytes. Sufficient for thousands of instances. */
 const MAX_RESPONSE_BYTES = 8 * 1024 * 1024;
 
 /**
- * Requests the instances of a service from EAS's discovery. No token is sent, because discovery does not require
- * one.
+ * Requests a service's instances from EAS's discovery service. No token is sent because the discovery service does not
+ * require one.
  */
 export class EasDiscovery {
   readonly #url: string;
@@ -29,7 +29,7 @@ export class EasDiscovery {
   readonly #query: string;
   #paths: readonly string[];
 
-  /** `url` is the base URL, to which the discovery path is appended. */
+  /** The discovery path is appended to the base URL `url`. */
   constructor(
     url: string,
     path: DiscoveryOptions["path"],
@@ -53,7 +53,7 @@ export class EasDiscovery {
         response = await get(this.#host, this.#url, path + encodeURIComponent(serviceName) + this.#query, signal);
         const items = itemsOf(response);
         if (items.length === 0) throw new Error("the response lists no instances of the service");
-        // Later requests start with the path that returned instances of the service.
+        // Later requests start with the path that returned the service's instances.
         this.#paths = [path, ...this.#paths.filter((other) => other !== path)];
         return items;
       } catch (error) {
@@ -68,7 +68,7 @@ export class EasDiscovery {
   }
 }
 
-/** Returns the items of a response. Their fields are not checked yet. */
+/** Returns the items in a response without checking their fields. */
 function itemsOf({ status, body }: TransportResponse): ServiceInstance[] {
   if (status !== 200) throw new Error(`the response has status ${status}`);
   const { endpoints } = (JSON.parse(new TextDecoder().decode(body)) ?? {}) as { endpoints?: { items?: unknown } };

@@ -1,16 +1,15 @@
 /**
- * Number of consecutive failures after which an instance is ejected. Same as the default of Envoy's outlier
- * detection.
+ * Number of consecutive failures after which an instance is ejected. The default in Envoy's outlier detection is the
+ * same.
  */
 const MAX_FAILURES = 5;
 /**
- * Duration of the first ejection, in milliseconds. The duration doubles with each ejection that follows soon after
- * the previous one.
+ * Duration of the first ejection, in milliseconds. Doubles with each ejection that closely follows the previous one.
  */
 const FIRST_EJECTION_MS = 1_000;
 const MAX_EJECTION_MS = 60_000;
 
-/** The state that ejection keeps for an instance. */
+/** The ejection state of an instance. */
 export class Health {
   /** Number of failed attempts since the last success. */
   failures = 0;
@@ -18,7 +17,7 @@ export class Health {
   ejections = 0;
   /** Duration of the last ejection in milliseconds. */
   duration = 0;
-  /** End of the last ejection, by `clockNow()`. */
+  /** End time of the last ejection, from `clockNow()`. */
   until = 0;
   /** Whether a probe is in flight. */
   isProbed = false;
@@ -26,8 +25,8 @@ export class Health {
 
 /**
  * Removes instances that fail repeatedly from the rotation, but never more than half of all instances. After an
- * ejection, one attempt probes the instance. A success readmits the instance, and a failure ejects it for twice the
- * time.
+ * ejection, one attempt probes the instance. A success readmits the instance, and a failure ejects it for twice as
+ * long.
  */
 export class Ejection<I extends Health> {
   readonly #ejected = new Set<I>();
@@ -60,8 +59,8 @@ export class Ejection<I extends Health> {
   }
 
   /**
-   * Returns an instance whose ejection is over and that is not being probed, or undefined. The caller must send one
-   * attempt to the instance and pass the outcome to `report`.
+   * Returns an instance whose ejection is over and that is not being probed, or undefined if there is none. The caller
+   * must send one attempt to that instance and pass the outcome to `report`.
    */
   takeProbe(isWanted: (instance: I) => boolean): I | undefined {
     const now = this.#clockNow();
@@ -78,7 +77,7 @@ export class Ejection<I extends Health> {
   /** Records the outcome of an attempt. `atFault` is undefined if the outcome says nothing about the instance. */
   report(instance: I, isProbe: boolean, atFault: boolean | undefined): void {
     if (this.#ejected.has(instance)) {
-      // An attempt that is not a probe started before the ejection, so it does not count.
+      // An attempt that is not a probe does not count because it started before the ejection.
       if (!isProbe) return;
       instance.isProbed = false;
       if (atFault) this.#eject(instance);
@@ -97,7 +96,7 @@ export class Ejection<I extends Health> {
 
   #eject(instance: I): void {
     const now = this.#clockNow();
-    // If an instance worked for longer than its last ejection lasted, its next ejection has the first duration again.
+    // If an instance has worked for longer than its last ejection lasted, its next ejection is as short as its first.
     if (!this.#ejected.has(instance) && now - instance.until > instance.duration) instance.ejections = 0;
     instance.duration = Math.min(MAX_EJECTION_MS, FIRST_EJECTION_MS * 2 ** instance.ejections);
     instance.ejections++;

@@ -1,15 +1,14 @@
 /** One instance of a service, as returned by an `EndpointSource`. */
 export interface ServiceInstance {
-  /** IPv4 or IPv6 address, or host name. */
+  /** IPv4 address, IPv6 address or host name. */
   readonly host: string;
   /** Port, from 1 to 65,535. */
   readonly port: number;
   /**
-   * Share of the calls relative to the other instances. Default 100, as in EAS. An instance with the weight 0
-   * receives no calls.
+   * Share of calls relative to other instances. Default 100, as in EAS. An instance with weight 0 receives no calls.
    */
   readonly weight?: number | undefined;
-  /** Protocol of the instance. Default `"http"`. */
+  /** Protocol that the instance uses. Default `"http"`. */
   readonly protocol?: "http" | "https" | undefined;
 }
 
@@ -22,10 +21,11 @@ export interface EndpointQuery {
 }
 
 /**
- * Returns the instances of a service for direct connections, for example from Nacos, Consul, DNS or a file. Replaces EAS's
- * discovery. The client invokes the function before the first call, and again during later calls when the list is older
- * than `discovery.interval`. Invocations never overlap. If the function throws, returns no instances, or takes longer than
- * `discovery.timeout`, the previous list stays in use. The client sends its token to all returned instances.
+ * Returns the instances of a service for direct connections, for example from Nacos, Consul, DNS or a file. Replaces
+ * EAS's discovery. The client invokes the function before the first call, and again during a later call if the list is
+ * older than `discovery.interval`. Invocations never overlap. If the function throws, returns no instances, or takes
+ * longer than `discovery.timeout`, the previous list stays in use. The client sends its token to all returned
+ * instances.
  *
  * @example
  * const endpointSource: EndpointSource = async ({ serviceName }) =>
@@ -35,16 +35,16 @@ export type EndpointSource = (
   query: EndpointQuery,
 ) => Iterable<ServiceInstance> | PromiseLike<Iterable<ServiceInstance>>;
 
-/** Options for finding the instances of a service and keeping the list up to date. */
+/** Options for finding a service's instances and keeping the list up to date. */
 export interface DiscoveryOptions {
   /**
-   * The path of EAS's discovery. `"exported-apis"` is `/exported/apis/…/upstreams/`, as in the official Go and Java
-   * SDKs. `"service-discovery"` is `/api/v1/servicediscovery/upstreams/`, as in the Python SDK. Default `"auto"`:
-   * tries the two paths in this order. Later requests try the path that found the service first.
+   * The path of EAS's discovery service. `"exported-apis"` is `/exported/apis/…/upstreams/`, as in the official Go and
+   * Java SDKs. `"service-discovery"` is `/api/v1/servicediscovery/upstreams/`, as in the Python SDK. Default `"auto"`:
+   * tries the two paths in this order. Later requests start with the path that found the service.
    */
   readonly path?: "auto" | "exported-apis" | "service-discovery" | undefined;
   /**
-   * Whether to request addresses within the cluster (`?internal=true`). Default: true in a pod of EAS, otherwise false.
+   * Whether to request addresses within the cluster (`?internal=true`). Default: true in an EAS pod, otherwise false.
    */
   readonly internal?: boolean | undefined;
   /** Age of the list in milliseconds after which the next call refreshes it in the background. Default 3,000. */
@@ -54,9 +54,9 @@ export interface DiscoveryOptions {
 }
 
 /**
- * Selects the instance for a call. `"weighted-round-robin"` distributes calls in proportion to the weights, in the
- * order of the official SDKs. `"least-inflight"` compares two random instances and selects the one with fewer calls
- * in flight relative to its weight. As a result, slow instances receive fewer calls.
+ * Selects the instance for a call. `"weighted-round-robin"` distributes calls in proportion to the weights, in the same
+ * order as the official SDKs. `"least-inflight"` compares two random instances and selects the one with fewer calls in
+ * flight relative to its weight. Slow instances therefore receive fewer calls.
  */
 export type Balancer = "weighted-round-robin" | "least-inflight";
 
@@ -65,18 +65,18 @@ export type Balancer = "weighted-round-robin" | "least-inflight";
  * `hedgeAfter` is set.
  */
 export interface DirectOptions {
-  /** Returns the instances. Default: EAS's discovery at `endpoint`. */
+  /** Returns the instances. Default: EAS's discovery service at `endpoint`. */
   readonly endpointSource?: EndpointSource | undefined;
   /** Options for the list of instances. */
   readonly discovery?: DiscoveryOptions | undefined;
   /** Selects the instance for each call. Default `"weighted-round-robin"`. */
   readonly balancer?: Balancer | undefined;
   /**
-   * Time in milliseconds after which a prediction without a response is also sent to a second instance (a hedge).
-   * The first response is used, and the other attempt is aborted. `"p95"` uses the 95th percentile of recent
-   * response times, which is known from the 32nd attempt on. At most a tenth of the calls are hedged. A hedge is not
-   * retried, and requires a second instance. Default: no hedging. Queue clients and clients behind a gateway throw a
-   * `TypeError` if this option is set.
+   * Time in milliseconds after which a prediction without a response is also sent to a second instance (a hedge). The
+   * first response is used, and the other attempt is aborted. `"p95"` uses the 95th percentile of recent response
+   * times, which is available after 32 attempts. At most a tenth of all calls are hedged. A hedge requires a second
+   * instance and is not retried. Default: no hedging. Queue clients and clients behind a gateway throw a `TypeError` if
+   * this option is set.
    */
   readonly hedgeAfter?: number | "p95" | undefined;
 }

@@ -1,19 +1,19 @@
 /** The parts of an EAS host name. */
 export interface EasHost {
-  /** The name of the service, as spelled in the host name. Undefined for the host name of a gateway. */
+  /** The service name, as spelled in the host name. Undefined for a gateway's host name. */
   readonly service: string | undefined;
-  /** The host of the gateway. */
+  /** The gateway's host. */
   readonly gateway: string;
-  /** Whether the gateway is the shared gateway of the region. */
+  /** Whether the gateway is the region's shared gateway. */
   readonly isShared: boolean;
 }
 
 const DOMAIN = ".pai-eas.aliyuncs.com";
 
 /**
- * Parses an EAS host name: `[<service>.]<gateway>.<region>.pai-eas.aliyuncs.com`. For the shared gateway,
- * `<gateway>` is the number of the account, followed by `.vpc` inside a VPC. For a dedicated gateway, it is the id
- * of the gateway. Returns undefined for any other host.
+ * Parses an EAS host name: `[<service>.]<gateway>.<region>.pai-eas.aliyuncs.com`. For the shared gateway, `<gateway>`
+ * is the account number, followed by `.vpc` inside a VPC. For a dedicated gateway, it is the gateway's id. Returns
+ * undefined for any other host.
  */
 export function easHost(hostname: string): EasHost | undefined {
   const host = hostname.toLowerCase().replace(/\.$/, "");
@@ -30,7 +30,10 @@ export function easHost(hostname: string): EasHost | undefined {
   };
 }
 
-/** Whether two names refer to the same service. Host names are in lower case and contain "-" instead of "_". */
+/**
+ * Whether two names refer to the same service. Ignores case and the difference between "-" and "_", because host names
+ * are in lower case and contain "-" instead of "_".
+ */
 export function isSameService(a: string, b: string): boolean {
   return hostSpelling(a) === hostSpelling(b);
 }

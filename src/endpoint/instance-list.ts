@@ -3,7 +3,7 @@ import type { RouterTools } from "./router.js";
 
 const INTERVAL_MS = 3_000;
 /**
- * Default of `discovery.timeout` in milliseconds. The official Python SDK waits equally long for the first list
+ * Default for `discovery.timeout`, in milliseconds. The official Python SDK waits for the first list just as long
  * (endpoint.py).
  */
 const TIMEOUT_MS = 5_000;
@@ -14,7 +14,7 @@ const PAUSE_MS = 200;
 export interface ListOptions extends Pick<DiscoveryOptions, "interval" | "timeout"> {
   readonly serviceName: string;
   readonly source: EndpointSource;
-  /** Name of the source in error messages. */
+  /** Name used for the source in error messages. */
   readonly sourceName: string;
   readonly tools: RouterTools;
   /** Called with each list that contains at least one instance with a weight above 0. */
@@ -22,8 +22,8 @@ export interface ListOptions extends Pick<DiscoveryOptions, "interval" | "timeou
 }
 
 /**
- * Keeps the list of a service's instances. A stale list is refreshed when it is used. A refresh timer
- * would keep the process of an idle client alive.
+ * Keeps the list of a service's instances. A stale list is refreshed when it is used instead of by a timer, because a
+ * timer would keep an idle client's process alive.
  */
 export class InstanceList {
   readonly #options: ListOptions;
@@ -42,9 +42,9 @@ export class InstanceList {
   }
 
   /**
-   * Returns undefined if a list is loaded, and refreshes a stale list in the background. Otherwise, returns a
-   * promise that resolves when the first list is loaded. The promise rejects with an `EasDiscoveryError` if the list
-   * is not loaded in time.
+   * Returns undefined if a list is loaded, and refreshes a stale list in the background. Otherwise, returns a promise
+   * that resolves when the first list is loaded. The promise rejects with an `EasDiscoveryError` if it cannot be loaded
+   * in time.
    */
   use(): Promise<void> | undefined {
     if (!this.#isLoaded) {
@@ -74,7 +74,7 @@ export class InstanceList {
         await this.#refresh(Math.max(1, left));
         return;
       } catch (error) {
-        // An earlier failure is more informative than the timeout that ended the call.
+        // Report an earlier failure, which is more informative than the timeout that ended the call.
         if (known === undefined || !(error instanceof SourceTimeout)) known = error;
         const isLast = this.#options.tools.clockNow() - startedAt + PAUSE_MS >= this.#timeout;
         if (isLast || this.#isFinal(error) || this.#life.signal.aborted) throw this.#noInstances(known);
@@ -115,9 +115,9 @@ export class InstanceList {
     if (this.#isLoaded) (timer as unknown as { unref?(): void }).unref?.();
     try {
       const query = { serviceName, signal: deadline.signal };
-      // An async function converts an exception thrown by the source to a rejection.
+      // The async function turns an exception thrown by the source into a rejection.
       const loading = (async () => source(query))();
-      // The source may ignore the signal and never settle.
+      // Do not rely on the source alone: it may ignore the signal and never settle.
       const list = readInstances(await tools.raceAbort(loading, deadline.signal));
       if (!list.some(({ weight }) => weight > 0)) throw new Error("no instance accepts calls");
       this.#isLoaded = true;
@@ -141,14 +141,14 @@ export class InstanceList {
   }
 }
 
-/** The error for a source that did not respond in time. */
+/** Error for a source that did not respond in time. */
 class SourceTimeout extends Error {}
 
 /** An instance with a valid address. */
 export interface FoundInstance {
   /** Scheme, host and port. */
   readonly origin: string;
-  /** Share of the calls. An instance with the weight 0 receives no calls. */
+  /** Share of calls. An instance with weight 0 receives no calls. */
   readonly weight: number;
 }
 
@@ -156,9 +156,9 @@ export interface FoundInstance {
 const DEFAULT_WEIGHT = 100;
 
 /**
- * Returns the valid instances of a list, without duplicates. If an instance is listed more than once, its last
- * weight is used, as in the official Python SDK. Throws a `TypeError` if the value is not iterable, or if it has
- * items but no valid instance.
+ * Returns the valid instances in a list, without duplicates. If an instance is listed more than once, its last weight
+ * is used, as in the official Python SDK. Throws a `TypeError` if the value is not iterable, or if it has items but no
+ * valid instance.
  */
 export function readInstances(list: unknown): FoundInstance[] {
   if (typeof list !== "object" || list === null || !(Symbol.iterator in list)) {

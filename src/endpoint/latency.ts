@@ -1,12 +1,11 @@
 /** Number of recent attempts whose response times are kept. */
 const MAX_SAMPLES = 256;
 /**
- * Number of attempts after which the percentile is recomputed. The percentile is unknown before the first
- * computation.
+ * Number of attempts between computations of the percentile. The percentile is unknown before the first computation.
  */
 const SAMPLES_PER_UPDATE = 32;
 
-/** Computes the 95th percentile of the response times of recent attempts. */
+/** Computes the 95th percentile of recent response times. */
 export class Latency {
   readonly #times = new Float64Array(MAX_SAMPLES);
   #count = 0;
@@ -17,7 +16,7 @@ export class Latency {
     return this.#p95;
   }
 
-  /** Records the time of an attempt. */
+  /** Records an attempt's response time. */
   add(milliseconds: number): void {
     this.#times[this.#count % MAX_SAMPLES] = milliseconds;
     this.#count++;
@@ -27,21 +26,21 @@ export class Latency {
   }
 }
 
-/** Initial and maximum number of hedges in the budget of a service. */
+/** Initial and maximum number of hedges in a service's budget. */
 const MAX_HEDGES = 10;
-/** Fraction of a hedge that each call adds to the budget. */
+/** Number of hedges that each call adds to the budget. */
 const HEDGES_PER_CALL = 0.1;
 
-/** Limits hedges to a tenth of the calls, so that a slow service does not receive twice the load. */
+/** Limits hedges to a tenth of all calls so that a slow service does not receive twice the load. */
 export class HedgeBudget {
   #left: number = MAX_HEDGES;
 
-  /** Adds the fraction of a hedge that one call contributes. */
+  /** Adds the share of a hedge that each call contributes. */
   earn(): void {
     this.#left = Math.min(MAX_HEDGES, this.#left + HEDGES_PER_CALL);
   }
 
-  /** Takes one hedge. Returns false if the budget is used up. */
+  /** Takes one hedge. Returns false if the budget is empty. */
   spend(): boolean {
     if (this.#left < 1) return false;
     this.#left -= 1;

@@ -8,32 +8,35 @@ export interface Target {
   readonly origin: string;
   /** The service's own path, percent-encoded, without a query. */
   readonly path: string;
-  /** The query of the service, which comes before the query of the call. `""`, or text that begins with `?`. */
+  /** The service's own query, which precedes the call's query. Either `""` or text that begins with `?`. */
   readonly query: string;
-  /** Path within the service, taken from the endpoint. Default path of calls. `""`, or text that begins with `/`. */
+  /**
+   * Path within the service, taken from the endpoint. Used as the default path for calls. Either `""` or text that
+   * begins with `/`.
+   */
   readonly requestPath: string;
-  /** The path to sign. It is not percent-encoded and does not include a prefix before `/api/predict/`. */
+  /** The path to sign. Not percent-encoded and without any prefix before `/api/predict/`. */
   readonly resource: string;
   /** Whether the path is below `/api/predict/`. */
   readonly isPredict: boolean;
-  /** Whether the host is the shared gateway, which accepts bodies of at most 1 MiB. */
+  /** Whether the host is the shared gateway, which accepts bodies up to 1 MiB. */
   readonly isSharedGateway: boolean;
-  /** Whether the host is a name inside the cluster in which this process runs. */
+  /** Whether the host name belongs to the cluster in which this process runs. */
   readonly isInternal?: boolean;
 }
 
 /** Options that identify a service behind a gateway. */
 export interface GatewayOptions {
-  /** The gateway, with or without a scheme, or the URL of a service from the console. */
+  /** The gateway, with or without a scheme, or a service URL from the console. */
   readonly endpoint?: string | undefined;
   readonly serviceName?: string | undefined;
-  /** The complete URL of a service that is not below `/api/predict/`. */
+  /** The complete URL of a service whose path does not begin with `/api/predict/`. */
   readonly customUrl?: string | undefined;
 }
 
 const PREDICT = "/api/predict";
 
-/** Returns the address of a service. Throws a `TypeError` for missing, invalid or contradictory options. */
+/** Returns a service's address. Throws a `TypeError` for missing, invalid or contradictory options. */
 export function gatewayTarget(options: GatewayOptions, env: (name: string) => string | undefined): Target {
   if (options.customUrl !== undefined && options.customUrl !== "") return customTarget(options.customUrl);
   const endpoint = endpointOf(options);
@@ -41,7 +44,7 @@ export function gatewayTarget(options: GatewayOptions, env: (name: string) => st
   if (serviceName === "" && endpoint !== undefined) {
     throw argumentTypeError(
       "ERR_EAS_ARG_SERVICE_NAME",
-      `serviceName is empty, and the endpoint ${showUrl(options.endpoint)} names no service: set serviceName, or customUrl for a server that is not behind an EAS gateway`,
+      `serviceName is empty, and the endpoint ${showUrl(options.endpoint)} does not contain one: set serviceName, or customUrl for a server that is not behind an EAS gateway`,
     );
   }
   checkServiceName(serviceName);
@@ -60,8 +63,8 @@ export function gatewayTarget(options: GatewayOptions, env: (name: string) => st
 }
 
 /**
- * Returns the target for an endpoint that is the host of one service. The rest of `serviceName` after the first `/`
- * is a path within the service.
+ * Returns the target for an endpoint that is a single service's host. The part of `serviceName` after the first `/` is
+ * a path within the service.
  */
 function serviceHostTarget({ origin, host, requestPath }: ParsedEndpoint, serviceName: string): Target {
   const slash = serviceName.indexOf("/");
@@ -81,11 +84,11 @@ function isSharedGateway(host: string): boolean {
   return easHost(host)?.isShared === true;
 }
 
-/** Patterns that a service name must not match, each with the corresponding end of the error message. */
+/** Patterns that a service name must not match, each with the text that completes the error message. */
 const NAME_FAULTS: readonly (readonly [RegExp, string])[] = [
   [/^$/, 'is empty: set it to the name of the service, for example "scorecard", "group.scorecard" or "scorecard/v2"'],
   [/^\s|\s$/, "has spaces at its start or end: remove them"],
-  [/[?#]/, 'has a "?" or "#": pass a query in the call option query'],
+  [/[?#]/, 'has a "?" or "#": pass a query in the query option of the call'],
   [/\.\.|\\/, 'has ".." or a backslash, which would leave the service'],
   [/^\/|\/$|\/\//, "has an empty part before or after a /: remove that /"],
 ];
@@ -102,15 +105,14 @@ export function checkServiceName(name: string): string {
 }
 
 /**
- * Parses the endpoint, if there is one. Throws a `TypeError` if the endpoint names a different service than
- * `serviceName`.
+ * Parses the endpoint, if there is one. Throws a `TypeError` if the endpoint names a service other than `serviceName`.
  */
 export function endpointOf({ endpoint, serviceName }: GatewayOptions): ParsedEndpoint | undefined {
   if (!endpoint) return undefined;
   const parsed = parseEndpoint(endpoint);
   const { serviceName: named, gateway, requestPath } = parsed;
   if (named === undefined || !serviceName || serviceName === named) return parsed;
-  // A model can be named "v1". Without `serviceName`, its path looks like the OpenAI interface below /v1.
+  // A model can be named "v1". Without `serviceName`, the path to such a model looks like the OpenAI API under /v1.
   if (gateway === undefined && serviceName === named + requestPath) return { ...parsed, serviceName, requestPath: "" };
   if (gateway !== undefined && isSameService(firstSegment(serviceName), named)) return parsed;
   throw argumentTypeError(
@@ -125,22 +127,22 @@ export interface ParsedEndpoint {
   readonly host: string;
   /** Path before `/api/predict`, without a trailing slash. */
   readonly prefix: string;
-  /** The service that the host or the path names. */
+  /** The service named by the host or the path. */
   readonly serviceName: string | undefined;
   /** Path within the service, percent-encoded: `""`, or text that begins with `/`. */
   readonly requestPath: string;
-  /** The host of the gateway, if the endpoint is the host of one service. */
+  /** The gateway's host, if the endpoint is the host of a single service. */
   readonly gateway?: string | undefined;
 }
 
 /**
- * Parses an endpoint. Accepts a host or URL, with or without a scheme and a trailing slash. Also accepts the URL of
- * a service from the console. A path within the service may follow, as in the base URL of an OpenAI client. Throws a
+ * Parses an endpoint. Accepts a host or URL, with or without a scheme and a trailing slash. Also accepts a service URL
+ * from the console, optionally followed by a path within the service, as in an OpenAI client's base URL. Throws a
  * `TypeError` for any other text.
  */
 export function parseEndpoint(text: string): ParsedEndpoint {
   const url = parseUrl("endpoint", text);
-  if (url.search !== "") throw badUrl("endpoint", text, "has a query: pass it in the call option query");
+  if (url.search !== "") throw badUrl("endpoint", text, "has a query: pass it in the query option of the call");
   const { pathname, origin, hostname: host } = url;
   const [before, named] = splitAtPredict(text, pathname);
   const eas = easHost(host);
@@ -149,7 +151,7 @@ export function parseEndpoint(text: string): ParsedEndpoint {
     throw badUrl(
       "endpoint",
       text,
-      `has the path ${show(before)}, and a gateway has only ${PREDICT}/<service>: pass other paths in the call option path`,
+      `has the path ${show(before)}, but a gateway has only ${PREDICT}/<service>: pass other paths in the path option of the call`,
     );
   }
   if (eas.service === undefined) return { origin, host, prefix: "", ...serviceOf(text, named) };
@@ -174,8 +176,8 @@ function splitAtPredict(text: string, pathname: string): [before: string, named:
 }
 
 /**
- * Splits the part after `/api/predict/` into the service and the path within it. Only `/v1` and what follows it are
- * recognized as such a path.
+ * Splits the part after `/api/predict/` into the service name and the path within the service. Only `/v1` and the text
+ * after it are recognized as such a path.
  */
 function serviceOf(text: string, named: string | undefined): Pick<ParsedEndpoint, "serviceName" | "requestPath"> {
   if (!named) return { serviceName: undefined, requestPath: "" };
@@ -201,14 +203,15 @@ function decoded(text: string, part: string): string {
   }
 }
 
-/** Returns a valid endpoint unchanged. Throws a `TypeError` for an invalid one. */
+/** Returns a valid endpoint unchanged. Throws a `TypeError` for an invalid endpoint. */
 export function checkEndpoint(text: string): string {
   parseEndpoint(text);
   return text;
 }
 
 /**
- * Removes trailing slashes. A regular expression would take quadratic time for text with many slashes in the middle.
+ * Removes trailing slashes. Does not use a regular expression, which would take quadratic time for text with many
+ * slashes in the middle.
  */
 function withoutSlashesBehind(path: string): string {
   let end = path.length;
@@ -216,7 +219,7 @@ function withoutSlashesBehind(path: string): string {
   return path.slice(0, end);
 }
 
-/** Returns a valid `customUrl` unchanged. Throws a `TypeError` for an invalid one. */
+/** Returns a valid `customUrl` unchanged. Throws a `TypeError` for an invalid URL. */
 export function checkCustomUrl(text: string): string {
   parseUrl("customUrl", text);
   return text;
@@ -235,12 +238,12 @@ function customTarget(text: string): Target {
   };
 }
 
-/** Matches namespaces of Kubernetes itself, in which EAS services do not run. */
+/** Matches Kubernetes' own namespaces, in which EAS services do not run. */
 const KUBERNETES_OWN = /^(default|kube-.*)$/;
 
 /**
- * Returns the namespace of the EAS instance in which this process runs, or undefined outside of EAS. EAS sets both
- * `NAMESPACE` and `POD_NAME`. Other clusters often set only `NAMESPACE`. In such a cluster, the token would be sent
+ * Returns the namespace of the EAS instance in which this process runs, or undefined outside of EAS. Requires both
+ * `NAMESPACE` and `POD_NAME`, which EAS sets. Other clusters often set only `NAMESPACE`; there, the token would be sent
  * to a host name built from that variable.
  */
 export function easNamespace(env: (name: string) => string | undefined): string | undefined {
@@ -254,8 +257,8 @@ function inCluster(serviceName: string, env: (name: string) => string | undefine
   const host = `${firstSegment(serviceName).replaceAll("_", "-")}.${namespace}`;
   if (!namespace || !/^[A-Za-z0-9.-]+$/.test(host)) {
     const reason = namespace
-      ? `NAMESPACE gives ${show(host)}, which is not a host name`
-      : "an EAS instance has NAMESPACE and POD_NAME in its environment, and this process does not look like one";
+      ? `NAMESPACE leads to ${show(host)}, which is not a valid host name`
+      : "an EAS instance has the environment variables NAMESPACE and POD_NAME, but this process does not";
     throw argumentTypeError(
       "ERR_EAS_ARG_ENDPOINT",
       'endpoint is empty: set it to the gateway, for example "https://1234567890.cn-shanghai.pai-eas.aliyuncs.com", or set ' +
@@ -268,10 +271,11 @@ function inCluster(serviceName: string, env: (name: string) => string | undefine
 function parseUrl(name: string, text: string): URL {
   if (typeof text !== "string") throw badUrl(name, "", `is ${show(text)}: it must be a string`);
   const trimmed = text.trim();
-  // URL parsers drop some control characters and treat a backslash as a slash.
+  // URL parsers drop some control characters and treat a backslash as a slash, so reject both.
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the expression rejects control characters
   if (/[\x00-\x1f\x7f\\]/.test(trimmed)) throw badUrl(name, text, "has a control character or a backslash: remove it");
-  // URL parsers would treat "https" as a host in "https:8080", and would ignore the third slash of "https:///host".
+  // Reject these forms because URL parsers would treat "https" in "https:8080" as a host, and would ignore the third
+  // slash in "https:///host".
   if (/^https?:(?!\/\/[^/])\D/i.test(trimmed)) throw badUrl(name, text, 'must have "//" and a host after the scheme');
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(trimmed)?.[1]?.toLowerCase();
   if (scheme !== undefined && scheme !== "http" && scheme !== "https") {
@@ -291,7 +295,7 @@ function parseUrl(name: string, text: string): URL {
 }
 
 /**
- * Creates the error for an invalid URL. The message shows the URL without its query, or omits the URL if it may
+ * Creates the error for an invalid URL. The message contains the URL without its query, or omits the URL if it may
  * contain a password.
  */
 function badUrl(name: string, text: string, why: string): TypeError {

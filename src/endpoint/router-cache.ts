@@ -2,7 +2,7 @@ import type { Route } from "./direct-route.js";
 import type { EndpointSource } from "./endpoint-source.js";
 import type { Router, RouterHost } from "./router.js";
 
-/** Creates the routers of services with direct connections. All clients of a pool share them. */
+/** Creates routers for services with direct connections. All clients that share a pool share its routers. */
 export class RouterCache {
   readonly #host: RouterHost;
   readonly #routers = new Map<EndpointSource | undefined, Map<string, Router | Promise<Router>>>();
@@ -11,7 +11,7 @@ export class RouterCache {
     this.#host = host;
   }
 
-  /** Returns the router of a route, or a promise for the router while its code is loading. */
+  /** Returns the router for a route, or a promise for that router while its code is loading. */
   get(route: Route): Router | Promise<Router> {
     let ofSource = this.#routers.get(route.endpointSource);
     if (ofSource === undefined) {
@@ -33,7 +33,7 @@ export class RouterCache {
     }
   }
 
-  /** Loads the code of routers on first use, so that clients behind a gateway need not load it. */
+  /** Loads the router code on first use, so that clients behind a gateway do not load it. */
   async #load(route: Route, routers: Map<string, Router | Promise<Router>>): Promise<Router> {
     try {
       const { createRouter } = await import("./direct-router.js");
@@ -41,7 +41,7 @@ export class RouterCache {
       routers.set(route.key, router);
       return router;
     } catch (error) {
-      // The next call loads the code again, since the failure may have been a temporary network problem.
+      // Let the next call try to load the code again, because the failure may be a temporary network problem.
       routers.delete(route.key);
       throw error;
     }

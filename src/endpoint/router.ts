@@ -4,14 +4,14 @@ import type * as abort from "../util/timing/abort.js";
 import type { clockNow } from "../util/timing/clock.js";
 
 /**
- * Functions that are passed to a router instead of being imported by it. The router's code is loaded on first use.
- * If it imported these functions, bundlers would move them from a page's initial chunk to an additional file.
+ * Functions passed to a router, whose code is loaded on first use. If that code imported these functions, bundlers
+ * would move them from a page's initial chunk to an additional file.
  */
 export interface RouterTools extends Pick<typeof abort, "linkSignal" | "unlinkSignal" | "pause" | "raceAbort"> {
   readonly clockNow: typeof clockNow;
   readonly isError: typeof isError;
   readonly messageOf: typeof messageOf;
-  /** Creates the error for the case that the first list of instances could not be loaded. */
+  /** Creates the error to throw when the first list of instances cannot be loaded. */
   discoveryError(message: string, source: string, cause: unknown): Error;
 }
 
@@ -20,20 +20,20 @@ export interface RouterHost {
   readonly transport: () => Transport;
   readonly env: (name: string) => string | undefined;
   readonly tools: RouterTools;
-  /** Releases the resources of an instance that was removed and has no attempt in flight. */
+  /** Releases the resources of a removed instance once it has no attempts in flight. */
   forget(origin: string): void;
 }
 
 /** Selects the instance for each attempt. */
 export interface Router {
   /**
-   * Returns undefined if a list of instances is loaded. Otherwise, returns a promise that resolves when the first
-   * list is loaded. The promise rejects with an `EasDiscoveryError` if the list is not loaded in time.
+   * Returns undefined if a list of instances is loaded. Otherwise, returns a promise that resolves when the first list
+   * is loaded. The promise rejects with an `EasDiscoveryError` if it cannot be loaded in time.
    */
   ready(): Promise<void> | undefined;
   /**
-   * Returns an instance for one attempt. A list must be loaded. Avoids the origins in `tried`, and instances with at
-   * least `capacity` attempts in flight, if another instance is available.
+   * Returns an instance for one attempt. A list must already be loaded. If possible, avoids the origins in `tried` and
+   * instances with at least `capacity` attempts in flight.
    */
   pick(tried: readonly string[], capacity: number): Lease;
   /** The 95th percentile of recent response times in milliseconds. Undefined before the 32nd attempt. */
@@ -50,8 +50,8 @@ export interface Lease {
   readonly origin: string;
   /**
    * Ends the lease. Must be called once. `atFault` is whether the instance caused a failure, or undefined if the
-   * outcome says nothing about the instance. The duration of the lease counts for `p95` unless `isStream` is true.
-   * The duration of a stream depends on the length of the stream.
+   * outcome says nothing about the instance. The duration of the lease counts toward `p95` unless `isStream` is true,
+   * because a stream's duration depends on its length.
    */
   end(atFault: boolean | undefined, isStream?: boolean): void;
 }

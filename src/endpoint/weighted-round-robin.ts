@@ -1,7 +1,7 @@
 /**
  * Weighted round robin in the order of the official Python SDK (weighted_round_robin.py). Each pass over the list
- * selects the entries whose weight is at least the threshold. After each pass, the threshold is reduced by the GCD
- * of the weights. When the threshold reaches zero, it restarts at the maximum weight.
+ * selects the entries whose weight is at least the threshold. After each pass, the threshold is reduced by the GCD of
+ * all weights. When it reaches zero, it is reset to the maximum weight.
  */
 export class WeightedRoundRobin {
   readonly #weights: readonly number[];
@@ -20,12 +20,12 @@ export class WeightedRoundRobin {
     this.#step = this.#weights.reduce(greatestCommonDivisor, 0);
   }
 
-  /** Returns the position of the next entry, or undefined if all entries are excluded or have no weight above 0. */
+  /** Returns the position of the next entry, or undefined if no entry can be selected. */
   next(): number | undefined {
     if (this.#max === 0) return undefined;
     let at = this.#threshold > 0 ? this.#find(this.#next) : -1;
     if (at === -1) {
-      // After the heaviest entries were excluded, the threshold can be above the maximum.
+      // The threshold can exceed the maximum after the heaviest entries have been excluded.
       this.#threshold = Math.min(this.#threshold - this.#step, this.#max);
       if (this.#threshold <= 0) this.#threshold = this.#max;
       at = this.#find(0);
@@ -40,7 +40,7 @@ export class WeightedRoundRobin {
     this.#max = maxOf(this.#active);
   }
 
-  /** Returns the position of the first entry from `start` on that reaches the threshold, or -1. */
+  /** Returns the position of the first entry at or after `start` that reaches the threshold, or -1 if there is none. */
   #find(start: number): number {
     for (let at = start; at < this.#active.length; at++) {
       if ((this.#active[at] as number) >= this.#threshold) return at;
@@ -52,7 +52,9 @@ export class WeightedRoundRobin {
 /** Maximum weight after fractional or very large weights are scaled to integers. */
 const MAX_SCALED_WEIGHT = 1000;
 
-/** Returns the weights as integers. Fractions and weights beyond 2^53 are scaled in proportion. */
+/**
+ * Returns the weights as integers. If any weight is a fraction or above 2^53, all weights are scaled proportionally.
+ */
 function toIntegers(weights: readonly number[]): readonly number[] {
   const finite = weights.map((weight) => (weight > 0 ? Math.min(weight, Number.MAX_VALUE) : 0));
   if (finite.every(Number.isSafeInteger)) return finite;

@@ -43,7 +43,7 @@ import { DEFAULT_IDLE_TIMEOUT_MS, type StreamOptions } from "./stream/stream-opt
 
 /** The result of `PredictClient.predictDetailed`. */
 export interface PredictResult<R> {
-  /** The response, in the form in which `predict` returns it. */
+  /** The response, as `predict` returns it. */
   readonly response: R;
   /** The HTTP status. */
   readonly status: number;
@@ -53,26 +53,22 @@ export interface PredictResult<R> {
   readonly endpoint: string;
   /** Number of attempts, including the successful attempt. */
   readonly attempts: number;
-  /** Milliseconds from the call to the last byte of the response. */
+  /** Milliseconds from the start of the call to the last byte of the response. */
   readonly elapsed: number;
 }
 
 /**
- * Caches the module for streams after it is loaded, because each `import()` costs about 1 µs and creates several
- * promises.
+ * Caches the stream module once it is loaded, because each `import()` costs about 1 µs and creates several promises.
  */
 let lazy: typeof import("./lazy.js") | undefined;
 
-/**
- * Options for the constructor of an API library, such as `openai`. They make the library call the service of a
- * client.
- */
+/** Constructor options for an API library such as `openai`. They make the library call the client's service. */
 export interface OpenAIOptions {
   /** Base URL of the API. */
   readonly baseURL: string;
-  /** A placeholder, not a secret. The client replaces it with its token. */
+  /** A placeholder, not a secret. The client replaces it with the real token. */
   readonly apiKey: string;
-  /** Sends the requests of the library with the authorization and the connections of the client. */
+  /** Sends the library's requests with the client's authorization and connections. */
   readonly fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
 }
 
@@ -100,8 +96,8 @@ export class PredictClient {
   }
 
   /**
-   * Validates the settings and loads the code that the first call needs. Calling it is optional. Its promise may be
-   * ignored, because the next call throws the same error.
+   * Validates the settings and loads the code that the first call needs. Calling it is optional. You may ignore its
+   * promise, because the next call rejects with the same error.
    */
   init(): Promise<void> {
     const ready = (async () => {
@@ -112,7 +108,7 @@ export class PredictClient {
     return ready;
   }
 
-  /** Sets the gateway; see the option `endpoint`. */
+  /** Sets the gateway; see the `endpoint` option. */
   setEndpoint(endpoint: string): this {
     return this.#set("endpoint", endpoint);
   }
@@ -127,7 +123,10 @@ export class PredictClient {
     return this.#set("endpointType", endpointType);
   }
 
-  /** Sets the token of the service, or a function that returns it before each attempt. `null` sends no token. */
+  /**
+   * Sets the service token, or a function that is called before each attempt and returns the token. With `null`, no
+   * token is sent.
+   */
   setToken(token: Token | null): this {
     return token === null ? this.#clear("token") : this.#set("token", token);
   }
@@ -138,21 +137,21 @@ export class PredictClient {
   }
 
   /**
-   * Sets the maximum number of requests in flight to one host. On Node, the limit also applies to connections.
-   * Default 100; 6 in browsers and workerd. On Node, a change cuts off open streams on the old connections. Other
-   * calls in flight complete.
+   * Sets the maximum number of requests in flight to one host. On Node, the limit also applies to connections. Default
+   * 100; 6 in browsers and workerd. On Node, changing the limit cuts off open streams on the old connections. Other
+   * calls in flight complete normally.
    */
   setMaxConnectionCount(maxConnectionCount: number): this {
     this.#core.pool.connectionCount = checkCount("maxConnectionCount", maxConnectionCount, 1);
     return this;
   }
 
-  /** Sets the timeout of one attempt, in milliseconds. Default 5,000. */
+  /** Sets the timeout for one attempt, in milliseconds. Default 5,000. */
   setTimeout(timeout: number): this {
     return this.#set("timeout", timeout);
   }
 
-  /** Sets timeouts and retries for a kind of service; see the option `preset`. */
+  /** Sets timeouts and retry rules for one kind of service; see the `preset` option. */
   setPreset(preset: Preset): this {
     return this.#set("preset", preset);
   }
@@ -162,7 +161,7 @@ export class PredictClient {
     return this.#set("contentType", contentType);
   }
 
-  /** Sets the path within the service for calls without the option `path`. */
+  /** Sets the path within the service for calls without a `path` option. */
   setRequestPath(path: string): this {
     return this.#set("requestPath", path);
   }
@@ -178,14 +177,14 @@ export class PredictClient {
   }
 
   /**
-   * Sets whether requests contain a `Content-Encoding` header with their compression; see the option
-   * `announceCompression`. Default false.
+   * Sets whether requests name their compression in a `Content-Encoding` header; see the `announceCompression` option.
+   * Default false.
    */
   setAnnounceCompression(announceCompression: boolean): this {
     return this.#set("announceCompression", announceCompression);
   }
 
-  /** Sets how response bodies are decompressed; see the option `decompression`. Default `"auto"`. */
+  /** Sets how response bodies are decompressed; see the `decompression` option. Default `"auto"`. */
   setDecompression(decompression: Decompression): this {
     return this.#set("decompression", decompression);
   }
@@ -204,17 +203,16 @@ export class PredictClient {
    */
   predict<R>(request: PredictRequest<R>, call?: CallOptions): Promise<R>;
   /**
-   * Sends bytes. The bytes are not copied, so do not change them until the promise settles. Resolves with the
-   * response body.
+   * Sends bytes. They are not copied, so do not change them until the promise settles. Resolves with the response body.
    */
   predict(bytes: Uint8Array | ArrayBuffer, call?: CallOptions): Promise<Bytes>;
   /**
-   * Sends a plain object or an array as JSON. Also sends a `FormData`, `URLSearchParams` or `Blob`. `null` sends a
-   * GET without a body. Resolves with text, or with bytes for a `Blob`. If JSON cannot represent a value, rejects
-   * with a `TypeError` that contains the path of the first such value. If the type of the input is a union, the type
-   * of the result is the union of the results.
+   * Sends a plain object or an array as JSON. Also sends a `FormData`, `URLSearchParams` or `Blob`. `null` sends a GET
+   * without a body. Resolves with text, or with bytes for a `Blob`. Rejects with a `TypeError` if JSON cannot represent
+   * a value; the message contains the path of the first such value. If the input type is a union, the result type is
+   * the union of the corresponding results.
    */
-  // `Blob` is not part of the overload for bytes. Without DOM types, `Blob` is `any`, which would also match request
+  // The overload for bytes does not include `Blob`: without DOM types, `Blob` is `any`, which would also match request
   // objects.
   predict<Q extends PredictInput>(input: Q, call?: CallOptions): Promise<PredictOutput<Q>>;
   predict(input: PredictInput, call?: CallOptions): Promise<unknown> {
@@ -241,12 +239,12 @@ export class PredictClient {
   }
 
   /**
-   * Sends `input` as `predict` does, with `Accept: application/json`, and parses the response as JSON. With a
-   * `schema`, resolves with the output of the schema, whose type is inferred. Does not accept text, because it would
-   * be encoded twice.
+   * Sends `input` as `predict` does, with `Accept: application/json`, and parses the response as JSON. With a `schema`,
+   * resolves with the schema's output, whose type is inferred. Does not accept text, because text would be encoded
+   * twice.
    *
-   * Rejects with `EasDecodeError` for a response that is not JSON, and with `EasSchemaError` for a response that
-   * does not match the schema.
+   * Rejects with `EasDecodeError` for a response that is not JSON, and with `EasSchemaError` for JSON that does not
+   * match the schema.
    *
    * @example
    * const result = await client.json({ model: "bge-m3", input: ["a", "b"] }, { path: "/v1/embeddings", schema: Embeddings });
@@ -280,13 +278,13 @@ export class PredictClient {
   }
 
   /**
-   * Sends `input` as `predict` does, and resolves when the response headers are received. The body is read while it
-   * arrives. Read the stream to its end or call `cancel()`. An open stream occupies one of the client's connections.
+   * Sends `input` as `predict` does, and resolves as soon as the response headers are received. The body can be read
+   * while it arrives. Read the stream to its end or call `cancel()`. An open stream occupies one of the client's
+   * connections.
    *
-   * Rejects with `EasHttpError` for a status that is not a success. The call is retried only if the service
-   * certainly did not start it. This is the case if nothing was sent, or if the status is 429 or 450. It is also the
-   * case for status 503 with the text `no healthy upstream`. The request is not signed unless `auth` is
-   * `"signature"`.
+   * Rejects with `EasHttpError` for a status other than success. The call is retried only if the service cannot have
+   * started it. This is the case if nothing was sent, if the status is 429 or 450, or if the status is 503 with the text
+   * `no healthy upstream`. The request is not signed unless `auth` is `"signature"`.
    *
    * @example
    * const stream = await client.stream({ model: "qwen3", messages, stream: true }, { path: "/v1/chat/completions" });
@@ -317,12 +315,12 @@ export class PredictClient {
 
   /**
    * Calls the service like the global `fetch`, with the client's authorization and connections. `input` is a path
-   * within the service, or a URL below the URL of the service. Other URLs are refused with a `TypeError`. The
-   * function can be passed to other code without its client.
+   * within the service, or a URL below the service URL. Rejects with a `TypeError` for other URLs. The function is
+   * bound to its client, so it can be passed to other code.
    *
-   * Resolves for every status and does not follow redirects. Requests are not signed, retried or timed out unless
-   * `options` says so. If the body is a stream, it is sent while it is produced. In browsers, the whole stream is
-   * buffered before it is sent.
+   * Resolves for every status and does not follow redirects. By default, requests are not signed, retried or timed out;
+   * `options` can enable retries and a timeout. If the body is a stream, it is sent as it is produced, except in
+   * browsers, which buffer the whole stream first.
    *
    * @example
    * const response = await client.fetch("/v1/models");
@@ -333,7 +331,7 @@ export class PredictClient {
     options?: ClientFetchOptions,
   ): Promise<Response> => this.#fetch(input, init, options);
 
-  /** Implements `fetch`. `checkBody` checks the body of a successful response. */
+  /** Implements `fetch`. `checkBody` checks the bodies of successful responses. */
   async #fetch(
     input: string | URL | Request,
     init: RequestInit = {},
@@ -349,10 +347,10 @@ export class PredictClient {
   }
 
   /**
-   * Returns options for the npm package `openai`, or for libraries with the same options. They make the library call
-   * this service. The options contain the URL of `/v1`, a `fetch` function and a placeholder for the key. The
-   * library does not receive the token. Each request uses the client's current settings. A hint is appended to error
-   * messages of the service.
+   * Returns options for the npm package `openai`, or for libraries with the same options, that make the library call
+   * this service. The options contain the service's `/v1` URL, a `fetch` function and a placeholder key. The library
+   * never receives the token. Each request uses the client's current settings. A hint is appended to the service's
+   * error messages.
    *
    * @example
    * const openai = new OpenAI(client.openai());
@@ -379,16 +377,16 @@ export class PredictClient {
     const send: LibrarySend = (...request) => this.#fetch(...request);
     const fetch: OpenAIOptions["fetch"] = async (input, init) =>
       (await import("./lazy.js")).libraryFetch(send, service, input, init, options);
-    // A customUrl may already end with "/v1".
+    // Avoid a second "/v1", because a customUrl may already end with it.
     const base = this.#core.settings.customUrl === "" ? service : service.replace(/\/v1$/, "");
     return { baseURL: baseOf(base), apiKey: PLACEHOLDER_KEY, fetch };
   }
 
   /**
-   * Returns a client for another service behind the same gateway. Both clients share connections, limits and the
-   * retry budget. Closing one client also closes the other. The new client starts with the settings of this client.
-   * It also uses the token of this client unless `options.token` is set. Throws a `TypeError` if this client has a
-   * `customUrl` or the endpoint of a single service.
+   * Returns a client for another service behind the same gateway. Both clients share connections, limits and the retry
+   * budget. Closing one client also closes the other. The new client starts with this client's settings, including its
+   * token unless `options.token` is set. Throws a `TypeError` if this client has a `customUrl` or a single service's
+   * endpoint.
    *
    * @example
    * const ranking = client.service("ranking", { token: rankingToken });
@@ -410,14 +408,14 @@ export class PredictClient {
         `service(): the endpoint ${showUrl(endpoint)} leads to the service ${show(own)} only; set the endpoint to the gateway ${gateway}, or create another client`,
       );
     }
-    // The path of the endpoint is dropped, because it may contain the name of this client's service.
+    // Drop the endpoint's path, because it may contain the name of this client's service.
     const core = new ClientCore(pool, { ...settings, endpoint: origin + prefix });
     const client = clientOf(core).setServiceName(serviceName);
     return "token" in options ? client.setToken(options.token as Token) : client;
   }
 
   /**
-   * Sends one GET request and determines whether the service can be reached. If not, the result explains why. Never
+   * Sends one GET request to find out whether the service can be reached. If it cannot, the result explains why. Never
    * rejects.
    *
    * @example
@@ -432,8 +430,7 @@ export class PredictClient {
 
   /**
    * Waits until the service is ready, for example during a cold start. Sends GET requests at increasing intervals.
-   * Rejects with `EasTimeoutError` after `timeout`. Rejects immediately with errors that persist, such as the error
-   * for a wrong token.
+   * Rejects with `EasTimeoutError` after `timeout`. Rejects immediately for permanent errors, such as a wrong token.
    *
    * @example
    * await client.ready({ timeout: 300_000 });
@@ -446,9 +443,9 @@ export class PredictClient {
   }
 
   /**
-   * Opens a WebSocket to a path within the service, with the client's authorization. Makes one attempt, and rejects
-   * with the same errors as a call. Browsers cannot send headers with a WebSocket. In a browser, the promise rejects
-   * with `EasUnsupportedError` unless the client has the option `dialWebSocket`.
+   * Opens a WebSocket to a path within the service, with the client's authorization. Makes one attempt and rejects with
+   * the same errors as a call. In browsers, which cannot send headers with a WebSocket, rejects with
+   * `EasUnsupportedError` unless the client has the `dialWebSocket` option.
    *
    * @example
    * const socket = await client.connect("/ws");
@@ -465,15 +462,15 @@ export class PredictClient {
   }
 
   /**
-   * Closes the client. Attempts in flight complete. With `{ force: true }`, they are canceled. Streams and sockets
-   * are cut off. Calls that wait for a retry, and `ready()`, reject with `EasNetworkError`. Later calls reject with
-   * `EasClosedError`. A `transport` that was passed as an option stays open.
+   * Closes the client. Waits for attempts in flight, or cancels them with `{ force: true }`. Cuts off streams and
+   * sockets. Pending `ready()` calls and calls that are waiting for a retry reject with `EasNetworkError`. Later calls
+   * reject with `EasClosedError`. A transport passed as the `transport` option stays open.
    */
   close(options?: CloseOptions): Promise<void> {
     return this.#core.pool.close(options);
   }
 
-  /** Returns the service and the endpoint, for logs. Contains neither the token nor a query. */
+  /** Returns the service and the endpoint for logs, without the token or a query. */
   toString(): string {
     const { serviceName, customUrl, endpoint } = this.#core.settings;
     return `PredictClient { service: ${show(serviceName)}, endpoint: ${showUrl(customUrl || endpoint)} }`;
@@ -490,8 +487,8 @@ export class PredictClient {
   }
 
   /**
-   * Returns a function that probes the service with the current settings. Later changes to the settings do not
-   * affect the function.
+   * Returns a function that probes the service with the current settings. Later changes to the settings do not affect
+   * it.
    */
   #probe(): (call: CallOptions) => Promise<number> {
     const { pool, settings } = this.#core;
@@ -502,7 +499,7 @@ export class PredictClient {
     };
   }
 
-  /** Runs a call. If `waitForReady` is set, waits until the service is ready. */
+  /** Runs a call. With `waitForReady`, waits until the service is ready. */
   #run<R>(
     send: (plan: CallPlan) => Promise<R>,
     plan: CallPlan,
@@ -516,8 +513,8 @@ export class PredictClient {
   }
 
   /**
-   * Serializes and sends an input. This is not an `async` function, so that the input is serialized before the
-   * function returns.
+   * Serializes and sends an input. Not an `async` function, because the input must be serialized before the function
+   * returns.
    */
   #send<R>(
     input: PredictInput,
@@ -535,7 +532,7 @@ export class PredictClient {
   }
 }
 
-/** Checks the input of `json`. Text is refused, because it would be encoded twice. */
+/** Checks the input to `json`. Rejects text, because it would be encoded twice. */
 function jsonInput(input: PredictInput): PredictInput {
   if (typeof input !== "string") return input;
   throw argumentTypeError(
@@ -544,8 +541,8 @@ function jsonInput(input: PredictInput): PredictInput {
   );
 }
 
-/** Creates a client with an existing core, which no public overload of the constructor accepts. */
-// This function is outside the class, because bundlers rename a class that refers to itself. `console.log` would then
+/** Creates a client from an existing core, which the constructor's public overloads do not accept. */
+// This function is outside the class because bundlers rename a class that refers to itself, and `console.log` would
 // show the new name.
 function clientOf(core: ClientCore): PredictClient {
   return new PredictClient(core as PredictClientOptions);

@@ -1,7 +1,7 @@
 /**
- * Features that are loaded on first use, so that pages that only call `predict` do not load them. All of these
- * features are in one module, so bundlers create a single chunk. Each additional chunk would also split the code
- * that is loaded at startup.
+ * Features that are loaded on first use, so that pages that only call `predict` do not load them. All these features
+ * are in one module so that bundlers create a single chunk. Each additional chunk would also split the code that is
+ * loaded at startup.
  */
 export { collectBatch, streamBatch } from "./batch/start.js";
 export { clientFetch } from "./fetch/client-fetch.js";

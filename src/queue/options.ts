@@ -88,7 +88,7 @@ export function checkQueueAuth(auth: "token" | "bearer"): "token" | "bearer" {
   // The message does not contain the value, because the value may be the token.
   throw argumentTypeError(
     "ERR_EAS_ARG_OPTION",
-    'auth must be "token" or "bearer" for a queue; pass the token itself in the option token',
+    'auth must be "token" or "bearer" for a queue; pass the token itself in the token option',
   );
 }
 

@@ -20,7 +20,7 @@ export class BodyError extends Error {
 
 /** Creates the error for a body that exceeds `maxBytes`. */
 export function bodyTooLarge(maxBytes: number): BodyError {
-  return new BodyError(413, `the body has more than ${maxBytes} bytes`);
+  return new BodyError(413, `the body is larger than ${maxBytes} bytes`);
 }
 
 /**

@@ -109,7 +109,7 @@ for (const [name, schema] of SCHEMAS) {
     const error = await rejection(client.json({ list: [{ id: "7" }, { id: 8 }] }, { schema }));
     expectError(error, { name: "EasSchemaError", code: "ERR_EAS_SCHEMA", value: 8, text: "8" });
     expect(error.path).to.deep.equal(["list", 1, "id"]);
-    expect(error.message).to.include("response.list[1].id does not fit the schema");
+    expect(error.message).to.include("response.list[1].id does not match the schema");
   });
 }
 

@@ -45,7 +45,7 @@ test("relay", "explains a refusal and sends nothing", async (test) => {
   ]);
   expect(await refused(client.predict("more than ten"))).to.deep.equal([
     413,
-    '{"error":"the body has more than 10 bytes"}',
+    '{"error":"the body is larger than 10 bytes"}',
   ]);
   const other = test.closing(new PredictClient({ endpoint, serviceName: "other" }));
   expect((await refused(other.predict("x")))[0]).to.equal(404);

@@ -21,7 +21,7 @@ import { Timeouts } from "../../util/timing/timers.js";
 import { FORCED } from "../failures/failure.js";
 import { Limiter } from "./limiter.js";
 
-/** Connections, limits, timers and the retry budget, which several clients may share. */
+/** The connections, limits, timers and retry budget of one or more clients. */
 export class ConnectionPool {
   readonly platform: Platform;
   readonly budget: RetryBudget = new RetryBudget();
@@ -31,7 +31,7 @@ export class ConnectionPool {
    * network fault, not CORS.
    */
   readonly respondedOrigins: Set<string> = new Set();
-  /** Selects instances, for services with `ENDPOINT_TYPE_DIRECT`. */
+  /** Routers that select instances for services with `ENDPOINT_TYPE_DIRECT`. */
   readonly routers: RouterCache;
   /** Open streams, sockets and waits, which `close` cancels. */
   readonly streams: Set<Pick<StreamedResponse, "cancel">> = new Set();
@@ -40,10 +40,7 @@ export class ConnectionPool {
   #connectionCount: number;
   #transport: Transport | undefined;
   #closing: Promise<void> | undefined;
-  /**
-   * Last element of a linked list of the work in flight. `close` waits for this work or ends it. A `Set` would be
-   * slower.
-   */
+  /** Tail of a linked list of work in flight, which `close` waits for or ends. A `Set` would be slower. */
   #last: Running | undefined;
   #idle: (() => void) | undefined;
 
@@ -95,7 +92,7 @@ export class ConnectionPool {
     if (this.closed) throw new EasClosedError();
   }
 
-  /** The custom transport of the client. Without one, the runtime's own transport, which is created on first use. */
+  /** The client's custom transport, or the runtime's own transport, which is created on first use. */
   get transport(): Transport {
     if (this.#custom) return this.#custom;
     this.#transport ??= this.platform.createTransport({ connections: this.#connectionCount });
@@ -105,25 +102,27 @@ export class ConnectionPool {
   /** Opens WebSockets. Undefined if the runtime, the custom transport or the custom `fetch` does not support them. */
   get dialWebSocket(): WebSocketDialer | undefined {
     const { platform } = this;
-    // Node's `fetch` may use a proxy, which a WebSocket would bypass.
+    // Node's `fetch` may use a proxy. A WebSocket would bypass that proxy.
     const isOwn = !this.#custom || (platform.name !== "node" && usesOwnFetch(this.#custom));
     return this.#custom?.dialWebSocket ?? (isOwn ? platform.dialWebSocket : undefined);
   }
 
-  /** Reason why `dialWebSocket` is undefined, for error messages. */
+  /** The reason why `dialWebSocket` is undefined, for use in error messages. */
   get webSocketsUnavailable(): string {
     return this.#custom
       ? "the transport or fetch of this client cannot open WebSockets, and a separate connection would bypass its proxy and certificates"
       : "this runtime cannot send headers with a WebSocket, and the token is a header";
   }
 
-  /** Loads the code that the first call needs. For a direct service, also loads the list of its instances. */
+  /**
+   * Loads the code that the first call needs. For a service with direct connections, also loads the list of instances.
+   */
   async ready({ route }: { readonly route: Route | undefined }): Promise<void> {
     await this.transport.ready?.();
     if (route !== undefined) await (await this.routers.get(route)).ready();
   }
 
-  /** Returns the limiter of an origin. */
+  /** Returns the limiter for an origin. */
   limiter(origin: string): Limiter {
     let limiter = this.#limiters.get(origin);
     if (limiter === undefined) {
@@ -134,7 +133,8 @@ export class ConnectionPool {
   }
 
   /**
-   * Registers a stream, socket or wait for `close` to cancel. If the pool is already closed, cancels it immediately.
+   * Registers a stream, socket or wait, so that `close` cancels it. If the pool is already closed, cancels it
+   * immediately.
    */
   hold(stream: Pick<StreamedResponse, "cancel">): void {
     this.streams.add(stream);
@@ -143,7 +143,7 @@ export class ConnectionPool {
 
   /**
    * Runs `work` as a call in flight: `close` waits for `work`, and `close({ force: true })` ends it. Used while the
-   * code of a call is loading.
+   * code for a call is loading.
    */
   track<T>(work: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
@@ -175,8 +175,8 @@ export class ConnectionPool {
   }
 
   /**
-   * Waits for calls in flight, or ends them if `force` is true. Cancels open streams and waits for retries. Closes
-   * the connections that this pool created. A custom transport stays open.
+   * Waits for calls in flight, or ends them if `force` is true. Cancels open streams and retry delays. Closes the
+   * connections that this pool created, but not a custom transport.
    */
   close(options: CloseOptions = {}): Promise<void> {
     checkOptionNames("close", options, { force: 1 });
@@ -201,9 +201,9 @@ export class ConnectionPool {
   }
 }
 
-/** Work that `close({ force: true })` can end. */
+/** Work in flight that `close({ force: true })` can end. */
 export interface Running {
-  /** Neighbors in the pool's list of work in flight. Set by the pool. */
+  /** The previous element in the pool's list of work in flight. Set by the pool. */
   before?: Running | undefined;
   after?: Running | undefined;
   /** Ends the work immediately with an error whose message mentions `close`. */
@@ -214,7 +214,7 @@ function closedError(): TransportError {
   return new TransportError("the client was closed", { sent: "maybe", final: true });
 }
 
-/** Creates the pool for a client's options. Throws a `TypeError` or `RangeError` for an invalid option. */
+/** Creates the pool that a client's options describe. Throws a `TypeError` or `RangeError` for an invalid option. */
 export function createPool(
   platform: Platform,
   { maxConnectionCount = platform.connectionCount, transport, fetch }: ClientOptions,

@@ -3,7 +3,7 @@ import { EasHttpError, EasNetworkError, EasTimeoutError } from "../../errors.js"
 import type { CallPlan } from "../call-plan.js";
 import type { ConnectionPool } from "./connection-pool.js";
 
-/** A plan whose target is one instance, with the lease of that instance. */
+/** A plan whose target is one instance, with the lease for that instance. */
 export interface LeasedPlan {
   readonly plan: CallPlan;
   readonly lease: Lease | undefined;
@@ -38,14 +38,11 @@ export function isFailureStatus(status: number): boolean {
   return FAILURE_STATUSES.includes(status);
 }
 
-/**
- * Whether the error of an attempt indicates a faulty instance. Undefined if the error says nothing about the
- * instance.
- */
+/** Whether an attempt's error indicates a faulty instance. Undefined if the error says nothing about the instance. */
 export function isInstanceFault(error: unknown): boolean | undefined {
   if (error instanceof EasTimeoutError) return true;
   if (error instanceof EasHttpError) return isFailureStatus(error.status);
-  // If an error is neither retryable nor ambiguous, the request did not reach the instance.
+  // An error that is neither retryable nor ambiguous means that the request did not reach the instance.
   if (error instanceof EasNetworkError) return error.retryable || error.maybeAccepted || error.maybeTaken || undefined;
   return undefined;
 }

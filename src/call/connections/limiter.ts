@@ -4,14 +4,14 @@ import type { Wait } from "../../util/timing/abort.js";
 interface Waiter {
   previous: Waiter;
   next: Waiter;
-  /** Position in the order of arrival. */
+  /** Position in arrival order. */
   readonly place: number;
   readonly isLongLived: boolean;
-  /** Resolves the wait. Undefined for the sentinel of the list. */
+  /** Resolves the wait. Undefined for the list's sentinel. */
   readonly take?: () => void;
 }
 
-/** Returns the sentinel of an empty circular list. */
+/** Creates an empty circular list and returns its sentinel. */
 function emptyList(): Waiter {
   const sentinel = { place: Infinity } as Waiter;
   sentinel.previous = sentinel.next = sentinel;
@@ -24,16 +24,15 @@ function leave({ previous, next }: Waiter): void {
 }
 
 /**
- * Limits the number of requests in flight. Further requests wait in order of arrival. Long-lived requests (streams,
- * watches and long polls) occupy at most half of the slots. Otherwise, long-lived requests could block short
- * requests.
+ * Limits the number of requests in flight. Additional requests wait in arrival order. Long-lived requests (streams,
+ * watches and long polls) occupy at most half of the slots, so that they cannot block short requests.
  */
 export class Limiter {
   #limit: number;
   #inFlight = 0;
   #longLived = 0;
   #places = 0;
-  /** Sentinels of the lists of waiters, for short and for long-lived requests. */
+  /** Sentinels of the two waiter lists: one for short requests and one for long-lived requests. */
   readonly #short: Waiter = emptyList();
   readonly #long: Waiter = emptyList();
 
@@ -55,7 +54,7 @@ export class Limiter {
     return isTaken;
   }
 
-  /** Waits for a slot. A canceled wait does not take a slot. */
+  /** Waits for a slot. If the wait is canceled, no slot is taken. */
   acquire(isLongLived = false): Wait {
     let take!: () => void;
     let fail!: (reason: unknown) => void;
@@ -95,7 +94,7 @@ export class Limiter {
     return this.#inFlight < this.#limit && (!isLongLived || this.#longLived < Math.max(1, Math.floor(this.#limit / 2)));
   }
 
-  /** Returns the first waiter that could use a slot, or the sentinel of the short list if there is none. */
+  /** Returns the first waiter that could use a slot, or the short list's sentinel if there is none. */
   #first(): Waiter {
     const short = this.#short.next;
     const long = this.#long.next;

@@ -3,8 +3,8 @@ import type { DecompressionFormat, Platform, TransportResponse } from "../../pla
 import type { Decoding, DecodingTools } from "./decoding.js";
 
 /**
- * Content codings that the client decompresses if the transport has not done so. "deflate" may also be raw; see
- * `formatOf`.
+ * Content codings that the client decompresses if the transport has not done so. "deflate" may also mean raw deflate;
+ * see `formatOf`.
  */
 export const CODINGS: ReadonlyMap<string, "gzip" | "zlib" | "br"> = /* @__PURE__ */ new Map([
   ["gzip", "gzip"],
@@ -14,12 +14,14 @@ export const CODINGS: ReadonlyMap<string, "gzip" | "zlib" | "br"> = /* @__PURE__
   ["br", "br"],
 ]);
 
-/** Registered content codings (IANA) that are not supported. Other names, such as "UTF-8" or "none", are ignored. */
+/**
+ * Content codings that are registered with IANA but not supported. Other names, such as "UTF-8" or "none", are ignored.
+ */
 const REFUSED = /^(aes128gcm|(x-)?compress|dcb|dcz|exi|pack200-gzip)$/;
 
 /**
- * Returns the format of a body, determined from its coding and first bytes. "deflate" means zlib, but some servers
- * send raw deflate.
+ * Returns the format of a body, determined from its coding and first bytes, because some servers send raw deflate where
+ * "deflate" means zlib.
  */
 export function formatOf(coding: string, [first = 0, second = 0]: Uint8Array): DecompressionFormat | undefined {
   const format = CODINGS.get(coding);
@@ -28,18 +30,17 @@ export function formatOf(coding: string, [first = 0, second = 0]: Uint8Array): D
 }
 
 /**
- * Maximum number of content codings of one body. Each coding requires a decompression, so a higher limit would allow
- * denial-of-service attacks.
+ * Maximum number of content codings for one body. Each coding requires another decompression, so a higher limit would
+ * allow denial-of-service attacks.
  */
 export const MAX_CODINGS = 4;
 
 /**
- * Decodes the content codings of a body, starting with the last. Then decodes the compression that the option
- * `decompression` names.
- * That compression is skipped if `Content-Encoding` also names it. In that case, it was already decoded here, or by
- * the runtime's `fetch`, which keeps the header. It is also skipped for error bodies, because errors from a gateway
- * do not come from the model. An empty body stays empty.
- * Each step decodes at most `maxBytes`. Rejects with `EasDecodeError`.
+ * Decodes a body's content codings, starting with the last, and then the compression that the `decompression` option
+ * names. That compression is skipped if `Content-Encoding` also names it, because it was already decoded, either here
+ * or by the runtime's `fetch`, which keeps the header. It is also skipped for error bodies, because they may come from
+ * a gateway instead of the model. An empty body stays empty. Each step decodes at most `maxBytes`. Rejects with
+ * `EasDecodeError`.
  */
 export async function decodeContent(
   response: TransportResponse,
@@ -83,9 +84,9 @@ export async function decodeContent(
 }
 
 /**
- * Whether `fetch` has already decoded zstd. Bun, newer browsers and Node 24 decode it without reporting it. A
- * decoded body does not start with a zstd frame, and its length differs from `Content-Length`. Without that header,
- * a body on Node counts as encoded, because the client's own connections do not decode.
+ * Whether `fetch` has already decoded zstd. Bun, newer browsers and Node 24 decode it without reporting it. A decoded
+ * body does not start with a zstd frame, and its length differs from `Content-Length`. On Node, a body without that
+ * header is treated as encoded, because the client's own connections do not decode.
  */
 function isZstdDecoded({ body, headers }: TransportResponse, { name }: Platform): boolean {
   const [first = 0, second, third, fourth] = body;
@@ -138,13 +139,13 @@ async function decompress(
     }
     const what =
       isError(cause) && cause.name === "RangeError"
-        ? `has more than ${maxBytes} bytes (maxResponseBytes)`
+        ? `is larger than ${maxBytes} bytes (maxResponseBytes)`
         : "cannot be decompressed";
     throw failure(`${subject}, but the body ${what}: ${messageOf(cause)}`, cause);
   }
   if (!isBytes(decoded)) throw failure(`${subject}, but its decompress() did not return bytes`);
   if (decoded.length > maxBytes) {
-    throw failure(`${subject}, but the body has more than ${maxBytes} bytes (maxResponseBytes): ${decoded.length}`);
+    throw failure(`${subject}, but the body is larger than ${maxBytes} bytes (maxResponseBytes): ${decoded.length}`);
   }
   return decoded;
 }
@@ -152,8 +153,8 @@ async function decompress(
 function unknownCoding(encoding: string, coding: string, { failure, importOf, show }: DecodingTools): Error {
   const entry = importOf(coding);
   const advice = entry
-    ? `${entry} and list it in the option decompression`
-    : "only gzip, deflate, br (on Node) and the codecs in the option decompression are supported";
+    ? `${entry} and list it in the decompression option`
+    : "only gzip, deflate, br (on Node) and the codecs in the decompression option are supported";
   return failure(
     `the response has Content-Encoding ${show(encoding)}, and ${show(coding)} cannot be decoded: ${advice}`,
   );

@@ -9,10 +9,7 @@ import { CODINGS, codingsOf, formatOf, MAX_CODINGS } from "./content-encoding.js
 
 /** Reads a body in chunks. */
 export interface ChunkReader {
-  /**
-   * Resolves with the next chunk, or with undefined at the end. `isBorrowed` has the same meaning as in
-   * `StreamedResponse`.
-   */
+  /** Resolves with the next chunk, or with undefined at the end. For `isBorrowed`, see `StreamedResponse`. */
   read(isBorrowed?: boolean): Promise<Bytes | undefined>;
 }
 
@@ -21,18 +18,18 @@ function codingsIn({ contentEncoding }: Pick<StreamingResponse, "contentEncoding
   return codingsOf({ importOf }, contentEncoding ?? "");
 }
 
-/** Whether the chunks of a response can be decoded, or need no decoding. */
+/** Whether a response's chunks can be decoded or need no decoding. */
 export function canDecode(response: Pick<StreamingResponse, "contentEncoding">): boolean {
   return codingsIn(response).every((coding) => CODINGS.has(coding));
 }
 
-/** Returns a reader of the decoded chunks of a response. Throws `EasDecodeError` for a content coding that is not supported. */
+/** Returns a reader that decodes a response's chunks. Throws `EasDecodeError` for an unsupported content coding. */
 export function decodedReader(response: StreamingResponse, platform: Platform): ChunkReader {
   if (response.contentEncoding === undefined) return response;
   const codings = codingsIn(response);
   if (!canDecode(response) || codings.length > MAX_CODINGS) {
     throw new EasDecodeError(
-      `the stream has Content-Encoding ${show(codings.join(", "))}: streams support only gzip, deflate and br, and at most ${MAX_CODINGS} codings. Use predict() with the option decompression`,
+      `the stream has Content-Encoding ${show(codings.join(", "))}: streams support only gzip, deflate and br, and at most ${MAX_CODINGS} codings. Use predict() with the decompression option`,
       { format: "content-encoding" },
     );
   }
@@ -42,7 +39,7 @@ export function decodedReader(response: StreamingResponse, platform: Platform): 
   );
 }
 
-/** Reads at least the first 2 bytes of a body, or the whole body if it is shorter. These bytes determine the format. */
+/** Reads at least the first 2 bytes of a body, which determine its format, or the whole body if it is shorter. */
 async function headOf(source: ChunkReader): Promise<Bytes> {
   const chunks: Bytes[] = [];
   for (let length = 0; length < 2; length = totalLength(chunks)) {
@@ -53,7 +50,7 @@ async function headOf(source: ChunkReader): Promise<Bytes> {
   return joinChunks(chunks, totalLength(chunks));
 }
 
-/** Returns a reader that decodes one content coding. */
+/** Returns a reader that decodes a single content coding. */
 function decompressed(
   source: ChunkReader,
   coding: string,
@@ -86,7 +83,7 @@ function decompressed(
       }
       await opened.close();
     };
-    // Errors of the writer are ignored here, because the reader reports them.
+    // Writer errors are ignored here because the reader reports them.
     pump().catch((error) => opened.abort(error).catch(() => {}));
     return readable.getReader();
   };
@@ -97,7 +94,7 @@ function decompressed(
       const { done, value } = await (await opening).read();
       return done ? undefined : new Uint8Array(value);
     } catch (cause) {
-      // An empty body stays empty, as in other calls.
+      // An empty body stays empty, as it does in other calls.
       if (response.length === 0) return undefined;
       response.cancel(undefined);
       const why =

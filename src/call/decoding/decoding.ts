@@ -6,20 +6,20 @@ import { show } from "../../util/argument-errors.js";
 import { isBytes, isError, messageOf } from "../../util/realms.js";
 import { cleanCause } from "../failures/redact.js";
 
-/** Decompression of the response bodies of a call. */
+/** Decompression of a call's response bodies. */
 export interface Decoding {
   /** Codecs for `Content-Encoding`, in addition to the built-in codecs. */
   readonly codecs: readonly CompressionCodec[];
-  /** Compression of every successful body, regardless of its headers. */
+  /** Compression that every successful body is assumed to have, regardless of its headers. */
   readonly always: Compression | undefined;
 }
 
 /**
- * Combines the option `decompression` with the compression of the request, because the response may use the same
+ * Combines the `decompression` option with the request's compression, because the response may use the same
  * compression.
  */
 export function decodingOf(decompression: Decompression, compression: Compression | undefined): Decoding {
-  // The compression of a request is not checked at this point.
+  // The request's compression has not been checked yet.
   const sent = typeof compression === "object" && compression !== null && compression.decompress ? [compression] : [];
   if (decompression === "auto") return { codecs: sent, always: undefined };
   if (isList(decompression)) return { codecs: [...decompression, ...sent], always: undefined };
@@ -30,14 +30,14 @@ function isList(value: Compression | readonly CompressionCodec[]): value is read
   return Array.isArray(value);
 }
 
-/** Whether the body of a response must be decoded. */
+/** Whether a response body must be decoded. */
 export function isEncoded({ contentEncoding }: TransportResponse, { always }: Decoding): boolean {
   return contentEncoding !== undefined || always !== undefined;
 }
 
 /**
- * Functions that are passed to `decodeContent`, which is loaded on first use. If `decodeContent` imported them,
- * bundlers would move them to a shared chunk, and every page would load that chunk as an extra file.
+ * Functions passed to `decodeContent`, which is loaded on first use. If `decodeContent` imported them, bundlers would
+ * move them to a shared chunk, which every page would have to load as an extra file.
  */
 export interface DecodingTools {
   readonly show: typeof show;

@@ -20,39 +20,39 @@ import type { CallPlan } from "../call-plan.js";
 import { cleanCause, longestSecretLength, redactBytes, redactHeaders, redactText, type Secrets } from "./redact.js";
 
 /**
- * A failed attempt: its outcome, which is a row of the retry table, and the error to report if the call is not
+ * A failed attempt: its outcome, which selects a row in the retry table, and the error to report if the call is not
  * retried.
  */
 export interface Failure {
   readonly outcome: Outcome;
   readonly error: EasError;
-  /** Delay that the service requested, in milliseconds. */
+  /** Delay requested by the service, in milliseconds. */
   readonly retryAfter?: number | undefined;
   /** Whether the connection broke after the request was sent and before the response began. */
   readonly beforeResponse?: boolean;
 }
 
-/** The details of a call that its errors need. */
+/** The call details that its errors need. */
 export interface FailedCall {
   readonly plan: CallPlan;
   readonly attempts: number;
   readonly token: Secrets;
-  /** Error of the previous attempt. */
+  /** Error from the previous attempt. */
   readonly lastError?: EasError | undefined;
 }
 
-/** Number of bytes of the response body that an error keeps. */
+/** Number of response body bytes kept in an error. */
 const ERROR_BODY_BYTES = 65_536;
-/** Number of characters of the response body that an error message quotes. */
+/** Number of response body characters quoted in an error message. */
 const ERROR_EXCERPT = 200;
 
-/** Returns the method and URL of a call for error messages. Omits the query, which may contain private data. */
+/** Returns a call's method and URL for error messages. Omits the query because it may contain private data. */
 export function describeCall({ method, target, path }: CallPlan): string {
   return `${method} ${target.origin}${path.split("?", 1)[0]}`;
 }
 
 /**
- * Returns the properties that all errors of a call have. `happened` is whether a queue may have performed the
+ * Returns the properties common to all errors from a call. `happened` is whether a queue may have performed the
  * operation.
  */
 function factsOf({ plan: { kind }, attempts }: FailedCall, happened: boolean) {
@@ -60,17 +60,17 @@ function factsOf({ plan: { kind }, attempts }: FailedCall, happened: boolean) {
 }
 
 /**
- * Returns the properties that errors of an attempt have. `sent` is whether the request may have arrived even though
- * it is not retried.
+ * Returns the properties common to all errors from an attempt. `sent` is whether the request may have arrived even
+ * though it is not retried.
  */
 function attemptFacts(call: FailedCall, outcome: Outcome, sent = false) {
   const { kind } = call.plan;
-  // A stream is a prediction, which callers may safely retry.
+  // A stream is a prediction, so callers may safely retry it.
   const decision = retryDecisionOn(kind === "stream" ? "predict" : kind, outcome);
   return { ...factsOf(call, sent || decision === "unsure"), retryable: decision === "retry" || decision === "once" };
 }
 
-/** Adds the details of a call to an error from a decoder, and redacts tokens in the error's message. */
+/** Adds call details to a decoder's error and redacts tokens in its message. */
 export function decodeFailure(call: FailedCall, error: EasDecodeError): EasDecodeError {
   const { message, format, offset } = error;
   const facts = factsOf(call, true);
@@ -80,8 +80,8 @@ export function decodeFailure(call: FailedCall, error: EasDecodeError): EasDecod
 }
 
 /**
- * Returns the failure for a response with an error status. `decoded` is the decoded body of the response. The
- * explanations of statuses are loaded on first use.
+ * Returns the failure for a response with an error status. `decoded` is the decoded body of the response. The status
+ * explanations are loaded on first use.
  */
 export async function httpFailure(
   call: FailedCall,
@@ -123,12 +123,12 @@ export async function httpFailure(
   return { outcome, retryAfter, error };
 }
 
-/** Default timeout of Node's `fetch` for the response headers, and between two chunks of the body, in milliseconds. */
+/** Default timeout in Node's `fetch` for the response headers and between two body chunks, in milliseconds. */
 const FETCH_TIMEOUT_MS = 300_000;
 
 /**
- * Returns the failure for an attempt that timed out. `fetchCode` is the error code if a timeout of Node's `fetch`
- * expired.
+ * Returns the failure for an attempt that timed out. `fetchCode` is the error code if one of the timeouts in Node's
+ * `fetch` expired.
  */
 export function timeoutFailure(call: FailedCall, phase: TransportRequest["phase"], fetchCode?: string): Failure {
   const { plan } = call;
@@ -148,7 +148,10 @@ export function timeoutFailure(call: FailedCall, phase: TransportRequest["phase"
   return { outcome, error };
 }
 
-/** Returns advice for callers of slow services. Empty unless a predict call timed out with the default timeout. */
+/**
+ * Returns advice for callers of slow services. The advice is empty unless a predict call timed out with the default
+ * timeout.
+ */
 function slowAdvice({ kind }: CallPlan, isDefault: boolean): string {
   return kind !== "predict" || !isDefault
     ? ""
@@ -176,12 +179,12 @@ export function totalTimeoutError(call: FailedCall): EasTimeoutError {
   });
 }
 
-/** The reason in errors of calls that `close({ force: true })` cancels. */
+/** The reason in the errors of calls canceled by `close({ force: true })`. */
 export const FORCED = "the client was closed with { force: true }";
 
 /**
- * Returns the error for a call that ends because the client is closed. `cause` is the error of the last attempt if
- * the call was waiting for a retry. `sent` is whether the request may have arrived. `reason` is used if there is no
+ * Returns the error for a call that ended because the client was closed. `cause` is the last attempt's error if the
+ * call was waiting for a retry. `sent` is whether the request may have arrived. `reason` is used if there is no
  * `cause`.
  */
 export function closedFailure(
@@ -200,8 +203,8 @@ export function closedFailure(
 }
 
 /**
- * Returns the failure for an error from the transport. Throws `EasDecodeError` for a response that is too large.
- * `responded` is whether the origin has responded before.
+ * Returns the failure for a transport error. Throws `EasDecodeError` if the response is too large. `responded` is
+ * whether the origin has responded before.
  */
 export function networkFailure(
   call: FailedCall,
@@ -240,8 +243,8 @@ export function networkFailure(
 }
 
 /**
- * Whether an error is a `TransportError`. Checks its properties instead of its class, because a transport may use
- * another copy of this package.
+ * Whether an error is a `TransportError`. Checks the error's properties instead of its class, because a transport may
+ * use another copy of this package.
  */
 export function isTransportError(error: unknown): error is TransportError {
   return isError(error) && error.name === "TransportError" && "sent" in error;
@@ -249,18 +252,19 @@ export function isTransportError(error: unknown): error is TransportError {
 
 function reasonOf({ sent, systemCode, message, final }: TransportError, phase: TransportRequest["phase"]): string {
   const what = systemCode ? `${systemCode}: ${message}` : message;
-  // The error is a protocol violation by the server or a limit of the client. Its message is sufficient.
+  // The server violated the protocol or the response exceeded a client limit. In both cases, the error's message is
+  // sufficient.
   if (final && sent === "maybe") return what;
   const where =
     sent === "no"
       ? `${final ? "" : "no connection, "}nothing was sent`
       : phase === "body"
-        ? "the connection broke in the response body"
-        : "the connection broke before the response";
+        ? "the connection broke while the response body was being received"
+        : "the connection broke before the response arrived";
   return `${where} (${what})`;
 }
 
-/** Explains an error that the browser reports only as "failed to fetch". */
+/** Explains an error for which the browser reports only "failed to fetch". */
 function hiddenReason(origin: string): { readonly reason: EasNetworkErrorReason; readonly why: string } {
   const { location } = globalThis as { location?: { protocol?: string } };
   // Chromium and Firefox do not block loopback addresses as mixed content (w3c.github.io/webappsec-mixed-content).

@@ -2,21 +2,21 @@ import type { NotReadyReason } from "../../config/options.js";
 import type { Outcome } from "../../config/retry.js";
 
 /**
- * An error response from a gateway or a common engine that is recognized by its text. Patterns for the LLM gateway
- * must match the complete text. Otherwise, they would match an engine's error that quotes a message of the gateway.
+ * An error response from a gateway or a common engine, recognized by its text. Patterns for the LLM gateway must match
+ * the complete text. Otherwise, they would also match an engine's error that quotes a gateway message.
  */
 export interface KnownResponse {
   /** HTTP status; 0 matches every status. */
   readonly status: number;
-  /** Text of the body without surrounding white space. */
+  /** Body text without surrounding white space. */
   readonly text: string | RegExp;
-  /** Explanation and remedy, for error messages. */
+  /** Explanation and remedy for use in error messages. */
   readonly hint: string;
-  /** Outcome of the attempt, if it differs from the outcome for the status. */
+  /** Outcome of the attempt, if it differs from the usual outcome for the status. */
   readonly outcome?: Outcome;
   /** Set if the response means that the service is not ready. */
   readonly notReady?: NotReadyReason;
-  /** Whether the gateway responds without contacting an engine, so that the state of the engine is unknown. */
+  /** Whether the gateway responds without contacting an engine, so the engine's state remains unknown. */
   readonly isGatewayOnly?: boolean;
 }
 
@@ -29,7 +29,7 @@ const NO_ENGINE =
 const JSON_ONLY =
   "the LLM gateway accepts only JSON requests: send an object or use json(), not text, a form, a tensor or a compressed body";
 
-/** Matches the prefix that Go adds to errors of failed requests: `Post "http://10.0.0.1:8000/v1/completions": `. */
+/** Matches the prefix that Go adds to errors from failed requests: `Post "http://10.0.0.1:8000/v1/completions": `. */
 const FAILED_REQUEST = String.raw`^(?:network error for request to \S+: )?(?:Get|Head|Post|Put|Patch|Delete|Options) "(?:https?:/)?/[^"\s]*": `;
 
 /** Returns a pattern that matches a JSON error of the LLM gateway. */
@@ -38,7 +38,7 @@ function gatewayJson(code: number, message: string): RegExp {
 }
 
 const KNOWN_RESPONSES: readonly KnownResponse[] = [
-  // The EAS gateway.
+  // Responses from the EAS gateway.
   {
     status: 503,
     text: /no healthy upstream/,
@@ -63,7 +63,8 @@ const KNOWN_RESPONSES: readonly KnownResponse[] = [
     text: /^upstream connect error/,
     hint: "the gateway lost the instance: it is overloaded, restarting, or closes idle connections early",
   },
-  // The LLM gateway: llumnix, `pkg/llm-gateway/service` of 2026-01 and `pkg/gateway/service` of 2026-04.
+  // Responses from the LLM gateway: llumnix, `pkg/llm-gateway/service` (January 2026) and `pkg/gateway/service` (April
+  // 2026).
   {
     status: 404,
     text: "no backend endpoint found",
@@ -107,7 +108,7 @@ const KNOWN_RESPONSES: readonly KnownResponse[] = [
   {
     status: 400,
     text: new RegExp(`${FAILED_REQUEST}[^\n]+$`),
-    hint: "the LLM gateway lost the connection to its engine before the response, after up to 4 attempts: the engine may have crashed on this request",
+    hint: "the LLM gateway lost the connection to its engine before the response arrived, after up to 4 attempts: the engine may have crashed on this request",
     outcome: BROKEN,
   },
   {
@@ -119,7 +120,7 @@ const KNOWN_RESPONSES: readonly KnownResponse[] = [
   {
     status: 400,
     text: /^(go-sse: unexpected end of input|failed to unmarshal response)$/,
-    hint: "the LLM gateway could not read the response of its engine: check the engine's log",
+    hint: "the LLM gateway could not read its engine's response: check the engine's log",
   },
   {
     status: 502,
@@ -160,7 +161,7 @@ const KNOWN_RESPONSES: readonly KnownResponse[] = [
     hint: "the service does not have this path; an LLM gateway has only /v1/chat/completions, /v1/completions and /v1/models",
     isGatewayOnly: true,
   },
-  // Engines.
+  // Responses from common engines.
   {
     status: 404,
     text: '{"detail":"Not Found"}',
@@ -174,8 +175,8 @@ const KNOWN_RESPONSES: readonly KnownResponse[] = [
 ];
 
 /**
- * Returns the text of an error without the framing of a server-sent event. The LLM gateway of 2026-04 and some
- * engines send errors as events if the request contains `stream: true`.
+ * Removes server-sent event framing from an error's text. The LLM gateway (since April 2026) and some engines send
+ * errors as events if the request contains `stream: true`.
  */
 export function unwrapEventData(text: string): string {
   if (!text.startsWith("data:")) return text;

@@ -1,7 +1,7 @@
 import { MIN_TOKEN_LENGTH, redactableTokens, redactText, type Secrets } from "./redact.js";
 
 /**
- * Redacts text that may have been truncated. If the text ends with the beginning of a token, that beginning is
+ * Redacts tokens in text that may have been truncated. If the text ends with the beginning of a token, that part is
  * redacted too.
  */
 export function redactTruncated(text: string, secrets: Secrets): string {

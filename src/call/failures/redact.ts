@@ -4,13 +4,12 @@ import { isError } from "../../util/realms.js";
 /** One token, or all tokens that a call has used. */
 export type Secrets = string | readonly string[];
 
-/** Minimum length of a token to redact. The text of shorter tokens also occurs in ordinary words. */
+/**
+ * Minimum length of tokens to redact. Shorter tokens are not redacted because they could match parts of ordinary words.
+ */
 export const MIN_TOKEN_LENGTH = 4;
 
-/**
- * Returns the tokens that are long enough to redact, the longest first, because a token may start with another
- * token.
- */
+/** Returns the tokens that are long enough to redact, longest first, because one token may be a prefix of another. */
 export function redactableTokens(secrets: Secrets): string[] {
   return [secrets]
     .flat()
@@ -23,7 +22,9 @@ export function longestSecretLength(secrets: Secrets): number {
   return redactableTokens(secrets)[0]?.length ?? 0;
 }
 
-/** Replaces each token in `bytes` with asterisks, in place, and returns `bytes`. A service may echo the token. */
+/**
+ * Replaces each token in `bytes` with asterisks, because a service may echo the token. Modifies and returns `bytes`.
+ */
 export function redactBytes(bytes: Bytes, secrets: Secrets): Bytes {
   for (const token of redactableTokens(secrets)) {
     const secret = new TextEncoder().encode(token);
@@ -35,29 +36,29 @@ export function redactBytes(bytes: Bytes, secrets: Secrets): Bytes {
   return bytes;
 }
 
-/** Returns headers with asterisks in place of each token. */
+/** Returns a copy of headers in which asterisks replace each token. */
 export function redactHeaders(headers: Headers, secrets: Secrets): Headers {
   const tokens = redactableTokens(secrets);
   if (tokens.length === 0) return headers;
   const clean = new Headers();
-  // `Headers` converts names to lower case.
+  // Tokens are compared in lower case because `Headers` converts names to lower case.
   const lower = tokens.map((token) => token.toLowerCase());
   for (const [name, value] of headers) clean.append(redactText(name, lower), redactText(value, tokens));
   return clean;
 }
 
-/** Returns text with asterisks in place of each token. */
+/** Returns text in which asterisks replace each token. */
 export function redactText(text: string, secrets: Secrets): string {
   for (const token of redactableTokens(secrets)) text = text.replaceAll(token, "***");
   return text;
 }
 
-/** Maximum depth of a chain of causes. */
+/** Maximum length of a chain of causes. */
 const MAX_CAUSES = 8;
 
 /**
- * Returns a copy of an error to use as `cause`. The copy has the name, message and code of the error, without
- * tokens. The original is not kept, because runtimes attach requests, sockets and received data to their errors.
+ * Returns a copy of an error for use as `cause`. The copy has the error's name, message and code, with tokens redacted.
+ * The original is not kept because runtimes attach requests, sockets and received data to their errors.
  */
 export function cleanCause(cause: unknown, secrets: Secrets, depth = 0): unknown {
   if (!isError(cause)) return typeof cause === "string" ? redactText(cause, secrets) : undefined;

@@ -1,7 +1,7 @@
 import { knownResponse } from "./known-responses.js";
 
 /**
- * Explanations of HTTP statuses on EAS. Sources: help.alibabacloud.com "Status codes of EAS", pai-python-sdk
+ * Explanations of what HTTP statuses mean on EAS. Sources: help.alibabacloud.com "Status codes of EAS", pai-python-sdk
  * `pai/predictor.py`.
  */
 const HINTS: Readonly<Record<number, string>> = {
@@ -23,12 +23,12 @@ const HINTS: Readonly<Record<number, string>> = {
 };
 
 /**
- * Header that marks responses created by the relay (`eas-prediction/relay`) itself. The explanations for EAS do not
- * apply to them.
+ * Header that marks responses created by the relay (`eas-prediction/relay`) itself. The explanations for EAS statuses
+ * do not apply to such responses.
  */
 export const RELAY_HEADER = "x-eas-relay";
 
-/** Returns the explanation and remedy for an error status of EAS. `text` is the trimmed response body. */
+/** Returns the explanation and remedy for an EAS error status. `text` is the trimmed response body. */
 export function statusHint(
   status: number,
   text: string,
@@ -38,16 +38,16 @@ export function statusHint(
   isUpgrade = false,
 ): string {
   if (headers?.has(RELAY_HEADER)) {
-    return `the relay itself ${status < 500 ? "refused the request" : "failed; its option onError receives the cause"}`;
+    return `the relay itself ${status < 500 ? "refused the request" : "failed; its onError option receives the cause"}`;
   }
   if (status === 401) {
     return hasToken
       ? `${HINTS[401]}; it was sent as ${AUTH_HINTS[auth]}`
-      : "the service requires a token, but the client does not have one: set the option token";
+      : "the service requires a token, but the client does not have one: set the token option";
   }
   if (status === 304) return "the request is conditional: remove headers such as If-None-Match";
   if (status >= 300 && status < 400) {
-    return "redirects are not followed, because the token must not reach other hosts: set the endpoint to the target of the redirect";
+    return "redirects are not followed, because the token must not reach other hosts: set the endpoint to the redirect target";
   }
   return (
     (isUpgrade && upgradeHint(status, text)) ||
@@ -57,13 +57,13 @@ export function statusHint(
   );
 }
 
-/** Returns the explanation of a status that has a different meaning for a WebSocket upgrade. */
+/** Returns the explanation for a status that has a different meaning in response to a WebSocket upgrade. */
 function upgradeHint(status: number, text: string): string | undefined {
   if (status < 300) return "the service sent an HTTP response instead of opening a WebSocket: check the path";
   if ([400, 405, 426, 501].includes(status) && knownResponse(status, text) === undefined) {
     return "the service does not accept this WebSocket: check the path, the headers and the subprotocols";
   }
-  // An empty body is not evidence here, since some runtimes report only the status.
+  // An empty body proves nothing here, because some runtimes report only the status.
   if (status === 404 && text === "") {
     return "the service does not exist, does not have this path, or does not accept WebSockets: check both";
   }

@@ -6,28 +6,28 @@ import type { Secrets } from "../failures/redact.js";
 import type { ObservedCallStart } from "./notify.js";
 import type { ObserverTools } from "./observer-tools.js";
 
-/** The properties of a call that its events contain. */
+/** The call properties included in its events. */
 interface ObservedCall {
   readonly plan: CallPlan;
   readonly token: Secrets;
 }
 
-/** State that the two parallel calls of a hedged call share. */
+/** State shared by the two parallel calls of a hedged call. */
 interface Shared extends ObservedCallStart {
   readonly hooks: readonly CallHooks[];
   attempts: number;
-  /** Whether the final event was sent. */
+  /** Whether hooks have been notified of the final event. */
   isOver: boolean;
   /**
-   * Maps each error to the observer of the parallel call that failed with it. The hedged call fails only if it
-   * rejects with one of these errors.
+   * Maps each error to the observer of the parallel call that failed with it. A hedged call that fails rejects with one
+   * of these errors.
    */
   readonly failed: Map<unknown, CallObserver>;
 }
 
 /** Notifies hooks of the events of one call. Instances are created only if there are hooks. */
 export class CallObserver {
-  /** Status of a streamed response, or of a response that could not be decoded. */
+  /** Status of a streamed response or of a response that could not be decoded. */
   status: number | undefined;
   readonly #plan: CallPlan;
   readonly #tools: ObserverTools;
@@ -35,8 +35,8 @@ export class CallObserver {
   readonly #isSide: boolean;
   #endpoint: string;
   /**
-   * Time at which the wait before the current attempt began. Between two attempts, the time at which the wait before
-   * the next attempt began.
+   * Time when the wait before the current attempt began. Between two attempts, the time when the wait before the next
+   * attempt began.
    */
   #waitsSince: number;
   #queued: number | undefined;
@@ -46,7 +46,7 @@ export class CallObserver {
   #requestBytes: number | undefined = 0;
   #token: Secrets = "";
 
-  /** `shared` is set for each of the two parallel calls of a hedged call. */
+  /** `shared` is set only for the two parallel calls of a hedged call. */
   constructor(plan: CallPlan, start: ObservedCallStart, tools: ObserverTools, shared?: Shared) {
     const { logger, hooks = [] } = plan;
     this.#plan = plan;
@@ -63,14 +63,14 @@ export class CallObserver {
     this.#waitsSince = shared === undefined ? start.startedAt : this.#tools.clockNow();
   }
 
-  /** Returns the observer of one of the two parallel calls of a hedged call. */
+  /** Returns an observer for one of the two parallel calls of a hedged call. */
   side(): CallObserver {
     return new CallObserver(this.#plan, this.#shared, this.#tools, this.#shared);
   }
 
   /**
-   * Notifies the hooks of an attempt that is about to be sent. Returns the headers of the attempt, including those
-   * that hooks set.
+   * Notifies the hooks of an attempt that is about to be sent. Returns the attempt's headers, including those set by
+   * hooks.
    */
   sending(
     { plan, token }: ObservedCall,
@@ -103,14 +103,14 @@ export class CallObserver {
     return added;
   }
 
-  /** Records the time at which the response headers of the attempt arrive. */
+  /** Records the time when the attempt's response headers arrive. */
   readonly onHead = (): void => {
     this.#headAt ??= this.#tools.clockNow();
   };
 
   /** Notifies the hooks of the response that ended the call. */
   answered({ status, headers }: { readonly status: number; readonly headers: Headers }, responseBytes: number): void {
-    // The headers are copied because the caller receives the same object.
+    // Hooks receive a copy of the headers because the caller receives the original object.
     const copy = new Headers(this.#tools.redactHeaders(headers, this.#token));
     this.#end("response", { ...this.#event(), status, headers: copy, responseBytes });
   }
@@ -167,7 +167,7 @@ export class CallObserver {
   }
 }
 
-/** Matches headers of the authorization and the body, which hooks cannot set. */
+/** Matches the authorization and body headers, which hooks cannot set. */
 const OWNED = /^(authorization|date|content-(md5|type|encoding))$/;
 
 /** Returns hooks that log each event as one line. */

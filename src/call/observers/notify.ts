@@ -2,10 +2,10 @@ import { type CallHooks, type CallInfo, oneLineMessage } from "../../config/hook
 import { clockNow } from "../../util/timing/clock.js";
 import type { CallPlan } from "../call-plan.js";
 
-/** The start of a call, of which the hooks were notified. */
+/** The start of a call, as reported to the hooks. */
 export interface ObservedCallStart {
   readonly info: CallInfo;
-  /** Start of the call, by `clockNow()`. */
+  /** Start time of the call, from `clockNow()`. */
   readonly startedAt: number;
 }
 
@@ -20,8 +20,8 @@ export function notifyStart(plan: CallPlan): ObservedCallStart {
 }
 
 /**
- * Calls one hook of each object in `list`. An error from a hook becomes a warning, because a hook must not change
- * the outcome of a call.
+ * Calls the hook with the same name on each object in `list`. An error from a hook becomes a warning, because a hook
+ * must not change a call's outcome.
  */
 export function notify<K extends keyof CallHooks>(
   { logger }: CallPlan,
@@ -39,7 +39,7 @@ export function notify<K extends keyof CallHooks>(
   for (const hooks of list) {
     try {
       const result = hooks[name]?.(event as never) as Partial<PromiseLike<unknown>> | null | undefined;
-      // The promise is not awaited, because calls do not wait for hooks.
+      // The promise is not awaited because calls do not wait for hooks.
       result?.then?.(undefined, onFailure);
     } catch (error) {
       onFailure(error);

@@ -6,8 +6,8 @@ import { redactHeaders } from "../failures/redact.js";
 import { notify } from "./notify.js";
 
 /**
- * Functions that are passed to `CallObserver`, which is loaded on first use. If `CallObserver` imported them,
- * bundlers would move them to a shared chunk, and every page would load that chunk as an extra file.
+ * Functions passed to `CallObserver`, which is loaded on first use. If `CallObserver` imported them, bundlers would
+ * move them to a shared chunk, which every page would have to load as an extra file.
  */
 export interface ObserverTools {
   readonly argumentTypeError: typeof argumentTypeError;

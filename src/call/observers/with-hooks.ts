@@ -5,8 +5,8 @@ import { notifyStart } from "./notify.js";
 import { OBSERVER_TOOLS } from "./observer-tools.js";
 
 /**
- * Runs a call and reports it to its hooks. Reports the start synchronously. The code for the other events is loaded
- * on first use.
+ * Runs a call and reports it to its hooks. Reports the start synchronously; the code that reports other events is
+ * loaded on first use.
  */
 export function withHooks<R>(
   pool: ConnectionPool,

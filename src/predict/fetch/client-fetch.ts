@@ -28,16 +28,16 @@ import { FORM_TYPE, multipartType, newBoundary } from "../input/form-type.js";
 import { reasonPhrase } from "./reason-phrases.js";
 import { PLACEHOLDER_KEY, serviceUrl } from "./service-url.js";
 
-/** Number of response bytes that are read ahead, so that a small unread response does not occupy a connection. */
+/** Number of response bytes to read ahead, so that a small unread response does not occupy a connection. */
 const READ_AHEAD_BYTES = 65_536;
 /** Statuses whose responses have no body. */
 const BODILESS: readonly number[] = [101, 204, 205, 304];
-/** Headers that only the connection may set. Values from the caller are dropped, as in browsers. */
+/** Headers that only the connection may set. The caller's values are dropped, as in browsers. */
 const CONNECTION_HEADERS: ReadonlySet<string> = new Set(["host", "accept-encoding"]);
 
 /**
- * Headers with which the packages "openai" and "@anthropic-ai/sdk" identify themselves. They are dropped, because
- * services with a restrictive CORS list would refuse the preflight.
+ * Headers with which the packages "openai" and "@anthropic-ai/sdk" identify themselves. These headers are dropped
+ * because services with a restrictive CORS list would refuse the preflight request.
  */
 const LIBRARY_HEADERS = /^(x-stainless-|anthropic-dangerous-direct-browser-access$)/;
 
@@ -45,8 +45,8 @@ const LIBRARY_HEADERS = /^(x-stainless-|anthropic-dangerous-direct-browser-acces
 export interface LibraryOptions {
   /**
    * The form of the `Authorization` header. `"token"` sends the raw token, and `"bearer"` sends `Bearer <token>`.
-   * Default: the client's `auth`. If that is `"auto"` or `"signature"`, requests to `/v1/files` and `/v1/batches`
-   * contain `Bearer <token>`, which these paths require. Other requests then contain the raw token.
+   * Default: the client's `auth`. If that is `"auto"` or `"signature"`, requests to `/v1/files` and `/v1/batches` use
+   * `Bearer <token>`, which these paths require, and other requests use the raw token.
    */
   readonly auth?: Exclude<Auth, "signature"> | undefined;
 }
@@ -60,16 +60,16 @@ export interface BodyCheck {
   /** Inspects a chunk. */
   add(chunk: Bytes): void;
   /**
-   * Called at the end of the body. If this function returns an error, the reader receives the error instead of the
-   * end.
+   * Called at the end of the body. If this function returns an error, the read fails with that error instead of ending
+   * normally.
    */
   end(): Error | undefined;
 }
 
-/** Returns the check for the body of a successful response; undefined if it needs no check. */
+/** Returns the check for a successful response's body; undefined if no check is needed. */
 export type CheckBody = (headers: Headers, call: FailedCall) => BodyCheck | undefined;
 
-/** Paths of the LLM gateway's batch API. Its documentation shows only Bearer tokens. */
+/** Paths of the LLM gateway's batch API, which is documented only with Bearer tokens. */
 const BEARER_ONLY = /^\/v1\/(files|batches)(?=[/?]|$)/;
 
 /** Implements `PredictClient.fetch`. Loaded on first use. */
@@ -114,12 +114,12 @@ export async function clientFetch(
 }
 
 /**
- * Request templates by settings and `auth`. Settings objects can be keys, because a client replaces its settings and
- * never mutates them.
+ * Request templates by settings and `auth`. Settings objects can serve as keys because a client replaces them and never
+ * mutates them.
  */
 const templates = /* @__PURE__ */ new WeakMap<Settings, Map<Auth, CallTemplate>>();
 
-/** Returns the template for settings and `auth`. Each template is built only once. */
+/** Returns the template for the given settings and `auth`. Each template is built only once. */
 function templateOf(settings: Settings, auth: Auth, platform: Platform): CallTemplate {
   const known = templates.get(settings) ?? new Map<Auth, CallTemplate>();
   templates.set(settings, known);
@@ -130,7 +130,7 @@ function templateOf(settings: Settings, auth: Auth, platform: Platform): CallTem
 
 /**
  * Returns the path of a URL, relative to the client's service. Throws a `TypeError` for URLs outside the service,
- * which must not receive the token.
+ * because other servers must not receive the token.
  */
 function pathWithin(input: string, plan: CallPlan): string {
   if (!/^[a-z][a-z\d+.-]*:/i.test(input)) return input;
@@ -141,7 +141,7 @@ function pathWithin(input: string, plan: CallPlan): string {
   if (url.origin !== base.origin || url.username !== "" || url.password !== "" || !isWithin) {
     throw argumentTypeError(
       "ERR_EAS_ARG_PATH",
-      `${show(`${url.protocol}//${url.host}${url.pathname}`)} is not below ${base.origin}${prefix}: this fetch sends the service's token, and only to that service. Give a path, such as "/v1/models"`,
+      `${show(`${url.protocol}//${url.host}${url.pathname}`)} is not below ${base.origin}${prefix}: this fetch sends the service's token, which must not reach other URLs. Pass a path, such as "/v1/models"`,
     );
   }
   return url.pathname.slice(prefix.length) + url.search;
@@ -174,7 +174,7 @@ async function readBody(body: RequestInit["body"]): Promise<ReadBody> {
     if (!body.locked) return { source: body as ByteStream, type: null };
     throw argumentTypeError("ERR_EAS_ARG_REQUEST", "body is a stream that is already being read");
   }
-  // The bytes are copied, because the caller may change them after the call.
+  // Copy the bytes, because the caller may change them after the call.
   if (isBytes(body)) return { bytes: new Uint8Array(body), type: null };
   // `Response` would convert a Blob from another realm, such as jsdom's, to text like "[object Blob]".
   if (isBlob(body)) return { bytes: await blobBytes("body", body), type: body.type || null };
@@ -186,11 +186,11 @@ async function readBody(body: RequestInit["body"]): Promise<ReadBody> {
   }
   const whole = new Response(body);
   const type = whole.headers.get("content-type");
-  // `Response` converts an object to text if the object's class comes from another realm or is not supported.
+  // `Response` converts an object to text if its class is not supported or comes from another realm.
   if (typeof body === "object" && type?.startsWith("text/plain")) {
     throw argumentTypeError(
       "ERR_EAS_ARG_REQUEST",
-      `body is ${show(body)}: fetch takes a string, bytes, a Blob, FormData, URLSearchParams or a stream`,
+      `body is ${show(body)}: fetch accepts a string, bytes, a Blob, FormData, URLSearchParams or a stream`,
     );
   }
   return { bytes: new Uint8Array(await whole.arrayBuffer()), type };
@@ -210,14 +210,14 @@ function requestHeaders(headers: Headers, { droppedHeaders }: CallPlan): HeaderP
   return checkHeaders(pairs);
 }
 
-/** The authorization of a request. */
+/** The authorization sent with a request. */
 export interface Sent {
   readonly auth: CallPlan["auth"];
   /** The tokens that were sent, which the service may echo. */
   readonly token: Secrets;
 }
 
-/** Maps each response to the authorization of its request. `libraryFetch` needs this to redact and explain errors. */
+/** Maps each response to the authorization of its request. `libraryFetch` needs it to redact and explain errors. */
 const sent = new WeakMap<Response, Sent>();
 
 /** Returns the authorization of a response's request; undefined for a response that `clientFetch` did not create. */
@@ -232,7 +232,7 @@ function toResponse(answer: StreamResult, plan: CallPlan, checkBody: CheckBody |
   const headers = new Headers(response.headers);
   const isDecoded = canDecode(response);
   if (isDecoded && headers.has("content-encoding")) {
-    // These headers describe the encoded body.
+    // Drop these headers because they describe the encoded body.
     headers.delete("content-encoding");
     headers.delete("content-length");
   }

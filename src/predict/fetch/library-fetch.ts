@@ -8,7 +8,7 @@ import { type CheckBody, type ClientFetchOptions, type LibraryOptions, sentWith 
 import { checkOfStreams } from "./library-stream.js";
 import { reasonPhrase } from "./reason-phrases.js";
 
-/** Sends a request as `PredictClient.fetch` does, and checks the body of a successful response. */
+/** Sends a request as `PredictClient.fetch` does, and checks the bodies of successful responses. */
 export type LibrarySend = (
   path: string,
   init: RequestInit,
@@ -17,9 +17,9 @@ export type LibrarySend = (
 ) => Promise<Response>;
 
 /**
- * Sends a request of an API library. `service` is the URL with which the library was configured. The request is sent
- * to the client's current URL instead. Error responses are converted to the form that the library expects. This
- * function is loaded on first use.
+ * Sends an API library's request. `service` is the URL with which the library was configured; the request goes to the
+ * client's current URL instead. Error responses are converted to the format that the library expects. Loaded on first
+ * use.
  */
 export async function libraryFetch(
   send: LibrarySend,
@@ -35,7 +35,8 @@ export async function libraryFetch(
     const response = await send(path, { ...fieldsOf(request), ...init }, options, check);
     return response.ok ? response : await withJsonError(response);
   } catch (error) {
-    // If an error were thrown, the libraries would retry the request and finally report only "Connection error.".
+    // Return a response instead of throwing, because the libraries would retry after an exception and finally report
+    // only "Connection error.".
     if (isRefusal(error)) return refusalOf(error);
     throw error;
   }
@@ -44,7 +45,7 @@ export async function libraryFetch(
 /** Returns the part of a URL after `service`. URLs that are not below `service` are returned unchanged. */
 function pathBelow(service: string, url: string): string {
   if (!URL.canParse(url)) return url;
-  // Libraries normalize URLs. For example, they remove ":80" from http URLs.
+  // Compare normalized URLs, because libraries normalize them too. For example, they remove ":80" from http URLs.
   const [base, { href }] = [new URL(`${service}/`).href, new URL(url)];
   return href.startsWith(base) ? href.slice(base.length - 1) : url;
 }
@@ -55,13 +56,13 @@ function fieldsOf(request: Request | undefined): RequestInit {
   return { method, headers, body, signal };
 }
 
-/** Maximum size of an error response that is kept, in bytes. */
+/** Maximum number of bytes of an error response that are kept. */
 const MAX_ERROR_BYTES = 1024 * 1024;
 
 /**
- * Converts an error response to the form that libraries for OpenAI's and Anthropic's API expect: JSON with an
- * `error.message`. A hint is appended to this message. Other fields of the service's JSON are kept. Tokens that the
- * service echoes are redacted, because the libraries include the body and headers in their errors.
+ * Converts an error response to the format that libraries for OpenAI's and Anthropic's APIs expect: JSON with an
+ * `error.message`, to which a hint is appended. Other fields of the service's JSON are kept. Tokens echoed by the
+ * service are redacted, because the libraries include the body and headers in their errors.
  */
 async function withJsonError(response: Response): Promise<Response> {
   const { status, statusText, body, url } = response;
@@ -71,7 +72,7 @@ async function withJsonError(response: Response): Promise<Response> {
   if (body !== null) {
     const read = await readAll(body as ByteStream, MAX_ERROR_BYTES + 1, undefined);
     const bytes = redactBytes(read, token);
-    // If the body still has a content coding, it could not be decompressed.
+    // A remaining content coding means that the body could not be decompressed.
     const text = headers.has("content-encoding") ? "" : unwrapEventData(new TextDecoder().decode(bytes).trim());
     const hint = statusHint(status, text, auth, headers);
     content = JSON.stringify(errorBody(status, text, hint));
@@ -90,10 +91,10 @@ const RETRY_HEADER = "x-should-retry";
  * 450.
  */
 const SHOULD_RETRY: Readonly<Record<number, "true" | "false">> = {
-  // The service timed out, and a retry would repeat the whole computation.
+  // The service timed out. A retry would repeat the whole computation.
   408: "false",
   504: "false",
-  // The instance's queue is full. The request was refused before any work was done.
+  // The instance's queue is full, so the request was refused before any work was done.
   450: "true",
 };
 
@@ -125,15 +126,12 @@ function errorBody(status: number, text: string, hint: string): Fields {
     code = status,
     param,
   } = fields;
-  // Anthropic's package shows the outer message if there is one.
+  // Anthropic's package shows the outer message instead if there is one.
   const outer = typeof fields.message === "string" && { message };
   return { ...fields, ...outer, error: { message, type, code, ...(param !== undefined && { param }) } };
 }
 
-/**
- * Returns a hint for a refusal by the engine itself. The general hint for the status does not explain such a
- * refusal.
- */
+/** Returns a hint for a refusal by the engine itself, which the general hint for the status does not explain. */
 function engineHint(status: number, message: string): string | undefined {
   if (status === 404 && /\bmodels?\b/i.test(message)) return "GET /v1/models lists the models of this service";
   return status === 400 || status === 422
@@ -142,7 +140,7 @@ function engineHint(status: number, message: string): string | undefined {
 }
 
 /**
- * Returns the message of an error; undefined if there is no message. The message is a string, or FastAPI's list of
+ * Returns the message in an error value; undefined if there is none. The message is a string or FastAPI's list of
  * validation errors.
  */
 function messageOf(value: unknown): string | undefined {

@@ -12,20 +12,16 @@ const APIS: readonly { readonly path: RegExp; readonly end: RegExp; readonly nam
   { path: /\/completions$/, end: /(^|[\r\n])data: ?\[DONE\]\s*?([\r\n]|$)/, name: "the line data: [DONE]" },
   { path: /\/messages$/, end: /"message_stop"/, name: "the event message_stop" },
 ];
-/**
- * Number of bytes kept from the end of a stream. This is more than the size of the last event and of comments after
- * it.
- */
+/** Number of bytes kept from the end of a stream. Large enough for the last event and any comments after it. */
 const TAIL_BYTES = 1024;
-/** Number of bytes of an unexpected response that are kept for its error. */
+/** Number of bytes of an unexpected response to keep for the error. */
 const MAX_EXCERPT_BYTES = 65_536;
-/** Maximum number of characters of an unexpected response in the error message. */
+/** Maximum number of characters of an unexpected response to quote in the error message. */
 const EXCERPT = 200;
 
 /**
- * Returns the check for the response to a request. The check requires that a stream ends as its API specifies.
- * Gateways end a stream normally after they lose the engine, and the libraries would accept such a stream as
- * complete.
+ * Returns the check for the response to a request: a stream must end as its API specifies. The check is needed because
+ * gateways end a stream normally when they lose the engine, and libraries would accept that stream as complete.
  */
 export function checkOfStreams(path: string, body: unknown): CheckBody | undefined {
   const [bare = ""] = path.split("?", 1);
@@ -41,7 +37,7 @@ export function checkOfStreams(path: string, body: unknown): CheckBody | undefin
 }
 
 /**
- * Returns whether the JSON of a request has `"stream": true`. The pattern cannot match inside a string, because quotes
+ * Returns whether a request's JSON contains `"stream": true`. The pattern cannot match inside a string because quotes
  * are escaped there.
  */
 function asksForStream(body: unknown): boolean {
@@ -50,7 +46,7 @@ function asksForStream(body: unknown): boolean {
 
 type Api = (typeof APIS)[number];
 
-/** Checks the end of an event stream. Only the last bytes are inspected, so that streams do not become slower. */
+/** Checks the end of an event stream. Inspects only the last bytes, so that streams are not slowed down. */
 function endCheck({ end, name }: Api, call: FailedCall): BodyCheck {
   let tail: Uint8Array = new Uint8Array(0);
   return {
@@ -70,7 +66,7 @@ function endCheck({ end, name }: Api, call: FailedCall): BodyCheck {
   };
 }
 
-/** Reports a response with another content type as an error, unless its body is an event stream. */
+/** Checks a response with a different content type. Reports an error unless the body is an event stream. */
 function typeCheck(api: Api, type: string, call: FailedCall): BodyCheck {
   const stream = endCheck(api, call);
   const chunks: Bytes[] = [];
@@ -88,7 +84,7 @@ function typeCheck(api: Api, type: string, call: FailedCall): BodyCheck {
       const data = kept < length ? redactTruncated(received, call.token) : redactText(received, call.token);
       const excerpt = data.length > EXCERPT ? `${data.slice(0, EXCERPT)}…` : data.trim();
       return failure(
-        `did not respond with a stream, which the request asks for (stream: true): its Content-Type is ${type}. Response: ${excerpt}`,
+        `did not respond with a stream, which the request asked for (stream: true): its Content-Type is ${type}. Response: ${excerpt}`,
         data,
         call,
         false,

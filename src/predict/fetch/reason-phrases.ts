@@ -1,4 +1,4 @@
-/** Reason phrases of consecutive statuses, from the IANA registry. Unregistered statuses have an empty phrase. */
+/** Reason phrases of consecutive statuses, from the IANA registry. The phrase for an unregistered status is empty. */
 const RUNS: readonly (readonly [first: number, phrases: string])[] = [
   [
     200,
@@ -24,8 +24,8 @@ const RUNS: readonly (readonly [first: number, phrases: string])[] = [
 ];
 
 /**
- * Returns the reason phrase of a status from 200 to 599, or `""`. Libraries show the phrase, but HTTP/2 does not
- * transmit it.
+ * Returns the reason phrase of a status from 200 to 599, or `""`. Needed because libraries show the phrase, but HTTP/2
+ * does not transmit it.
  */
 export function reasonPhrase(status: number): string {
   for (const [first, phrases] of RUNS) {

@@ -1,11 +1,8 @@
 import type { CallPlan } from "../../call/call-plan.js";
 
-/**
- * The placeholder key for libraries that require a key. The client removes the placeholder before it sends a
- * request.
- */
+/** Placeholder for libraries that require a key. The client removes it before sending a request. */
 export const PLACEHOLDER_KEY = "the-client-has-the-token";
-/** Placeholder for the origin in the URLs of services whose instances are called directly. */
+/** Placeholder origin in the URLs of services whose instances are called directly. */
 const ANY_INSTANCE = "http://any-instance.invalid";
 
 /** Returns the base URL of a client's service, without a trailing slash. */

@@ -5,8 +5,8 @@ import { argumentTypeError, show } from "../../util/argument-errors.js";
 import { isBlob, messageOf } from "../../util/realms.js";
 
 /**
- * Encodes a form as `multipart/form-data` (RFC 7578), as browsers do. Accepts files from any realm. If the value of
- * a field cannot be sent, rejects with a `TypeError` that contains the name of the field.
+ * Encodes a form as `multipart/form-data` (RFC 7578), as browsers do. Accepts files from any realm. Rejects with a
+ * `TypeError` that names the field if a field's value cannot be sent.
  */
 export async function formBytes(fields: readonly (readonly [string, unknown])[], boundary: string): Promise<Bytes> {
   const encoder = new TextEncoder();
@@ -29,7 +29,7 @@ export async function formBytes(fields: readonly (readonly [string, unknown])[],
   return joinChunks(chunks, totalLength(chunks));
 }
 
-/** Reads a `Blob` from any realm. If it cannot be read, rejects with a `TypeError` that contains `subject`. */
+/** Reads a `Blob` from any realm. If the `Blob` cannot be read, rejects with a `TypeError` that contains `subject`. */
 export async function blobBytes(subject: string, blob: Blob): Promise<Bytes> {
   try {
     return await bytesOfBlob(blob);
@@ -39,7 +39,7 @@ export async function blobBytes(subject: string, blob: Blob): Promise<Bytes> {
 }
 
 function fieldText(name: string, value: unknown): string {
-  // `FormData.append` converts streams and other objects to such strings.
+  // `FormData.append` converts streams and other unsupported objects to strings like "[object Object]".
   if (typeof value === "string" && !/^\[object \w+\]$/.test(value)) return value;
   throw argumentTypeError(
     "ERR_EAS_ARG_REQUEST",

@@ -11,10 +11,7 @@ import { jsonText } from "./json-text.js";
  */
 export type PredictInput = string | PredictRequest<unknown> | object | null;
 
-/**
- * The type of the result of `predict` for an input: the response class of a request object, bytes for bytes, and
- * otherwise text.
- */
+/** The result type of `predict` for an input: a request object's response class, bytes for bytes, otherwise text. */
 export type PredictOutput<Q extends PredictInput> = Q extends string
   ? StringResponse
   : Q extends PredictRequest<infer R>
@@ -26,15 +23,15 @@ export type PredictOutput<Q extends PredictInput> = Q extends string
 /** Content type of JSON bodies. */
 export const JSON_TYPE = "application/json";
 
-/** A request object for any input, with additional fields for inputs such as forms and blobs. */
+/** A request object for any input, with additional members for inputs such as forms and blobs. */
 export interface InputRequest extends PredictRequest<unknown> {
-  /** Whether the body is text whose content type is not specified. */
+  /** Whether the body is text without a specified content type. */
   readonly isText?: boolean | undefined;
   /** Reads the body after the call has started. Replaces `toBinary`. */
   readonly read?: (() => Promise<Bytes>) | undefined;
   /** Approximate number of bytes that `read` returns. */
   readonly size?: number;
-  /** Whether the service can parse the body only with this content type. */
+  /** Whether the service needs this content type to parse the body. */
   readonly needsContentType?: boolean;
 }
 
@@ -51,7 +48,7 @@ export function toRequest(input: PredictInput): InputRequest {
     if (tag === "URLSearchParams") {
       return textRequest(String(input), FORM_TYPE);
     }
-    // The `FormData` of the npm package form-data is a stream, so it is not iterable.
+    // The npm package form-data also has a `FormData`, but it is a stream and not iterable.
     if (tag === "FormData" && Symbol.iterator in input) return formRequest(input as FormData);
     if (isBlob(input)) return blobRequest(input);
     if (!("getReader" in input || "pipe" in input || Symbol.asyncIterator in input)) {
@@ -62,7 +59,7 @@ export function toRequest(input: PredictInput): InputRequest {
   const advice = isStream ? ". Read a stream first, or send it with client.fetch(path, { method, body })" : "";
   throw argumentTypeError(
     "ERR_EAS_ARG_REQUEST",
-    `predict takes text, bytes, a Blob, FormData, URLSearchParams, a plain object or array (sent as JSON), a request object, or null for no body, not ${show(input)}${advice}`,
+    `predict accepts text, bytes, a Blob, FormData, URLSearchParams, a plain object or array (sent as JSON), a request object, or null for no body, not ${show(input)}${advice}`,
   );
 }
 
@@ -99,7 +96,7 @@ function blobRequest(blob: Blob): InputRequest {
 
 function formRequest(form: FormData): InputRequest {
   const boundary = newBoundary();
-  // The form is copied, because it may change while the encoder is loaded.
+  // Copy the form, because it may change while the encoder is loading.
   const fields = [...form];
   return {
     ...textRequest("", multipartType(boundary)),

@@ -3,7 +3,7 @@ import { keyPath } from "../../util/key-path.js";
 import { tagOf } from "../../util/realms.js";
 import { isJson, MAX_DEPTH, type Place } from "./json-text.js";
 
-/** Advice for objects that JSON cannot represent, by their class. */
+/** Advice for objects that JSON cannot represent, by class. */
 const OBJECTS: Readonly<Record<string, string>> = {
   Map: "pass Object.fromEntries(map)",
   Set: "pass Array.from(set)",
@@ -15,10 +15,10 @@ const OBJECTS: Readonly<Record<string, string>> = {
   ArrayBuffer: "pass Array.from(new Uint8Array(buffer)), or its base64 text",
 };
 
-/** Explanation and advice for other values that JSON cannot represent, by their type. */
+/** Explanation and advice for other values that JSON cannot represent, by type. */
 const OTHERS: Readonly<Record<string, string>> = {
   number: "JSON has no such number; pass null or text",
-  bigint: "JSON has no bigint; pass a number, or String(value)",
+  bigint: "JSON does not have bigints; pass a number, or String(value)",
   undefined: "JSON has no such value; leave it out, or pass null",
 };
 
@@ -28,7 +28,7 @@ const OTHERS: Readonly<Record<string, string>> = {
  */
 export function jsonRefusal(input: object): TypeError {
   const place: Place = { keys: [], values: [] };
-  // A getter may return a different value each time.
+  // All values were valid this time, because a getter may return a different value on each read.
   if (isJson(input, "", place)) return refusal("input changed while it was read: pass a copy of it");
   const { keys, values } = place;
   const value = values[values.length - 1];

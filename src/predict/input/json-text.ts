@@ -1,24 +1,24 @@
 import { tagOf } from "../../util/realms.js";
 
-/** Maximum nesting depth of an input. Many servers accept less. */
+/** Maximum nesting depth of an input. Many servers have a lower limit. */
 export const MAX_DEPTH = 1000;
 
-/** Position of a value within an input: the keys and containers on the path from the input to the value. */
+/** Position of a value within an input: the keys and containers on the path to the value. */
 export interface Place {
   /** The first key is "", which represents the input itself. */
   readonly keys: PropertyKey[];
   readonly values: unknown[];
 }
 
-/** Returns a value as JSON text; undefined if `JSON.stringify` would silently omit or change a part of the value. */
+/** Returns a value as JSON text, or undefined if `JSON.stringify` would silently omit or change a part of it. */
 export function jsonText(value: object): string | undefined {
   return isJson(value, "", { keys: [], values: [] }) ? JSON.stringify(value) : undefined;
 }
 
 /**
- * Returns whether JSON can represent a value. `key` is the key of the value in the container at `place`. If the
- * result is false, `place` becomes the position of the first value that JSON cannot represent. The function makes a
- * single pass, because one pass for each level would take minutes for a cycle.
+ * Returns whether JSON can represent a value. `key` is the value's key in the container at `place`. If the result is
+ * false, `place` is set to the position of the first value that JSON cannot represent. Makes a single pass, because one
+ * pass per nesting level would take minutes for a cycle.
  */
 export function isJson(given: unknown, key: PropertyKey, place: Place): boolean {
   const value = ownForm(given, key);
@@ -46,7 +46,7 @@ export function isJson(given: unknown, key: PropertyKey, place: Place): boolean 
   } else {
     for (let index = 0; index < value.length; index++) {
       const each: unknown = value[index];
-      // Fast path: the elements of most large arrays are numbers.
+      // Fast path, because the elements of most large arrays are numbers.
       if (!(typeof each === "number" && Number.isFinite(each)) && !isJson(each, index, place)) return false;
     }
   }
@@ -62,8 +62,8 @@ function fail(value: unknown, key: PropertyKey, { keys, values }: Place): false 
 }
 
 /**
- * Returns the result of `toJSON`, like `JSON.stringify`. Ignores the `toJSON` of Node's `Buffer`, whose JSON form
- * services cannot read.
+ * Returns the result of a value's `toJSON`, as `JSON.stringify` does. Ignores `toJSON` on Node's `Buffer`, because
+ * services cannot read its result.
  */
 function ownForm(value: unknown, key: PropertyKey): unknown {
   const isObject = typeof value === "object" && value !== null && !ArrayBuffer.isView(value);
@@ -74,6 +74,6 @@ function ownForm(value: unknown, key: PropertyKey): unknown {
 
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
-  // The check accepts `Object.prototype` from any realm.
+  // This check accepts `Object.prototype` from any realm.
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }

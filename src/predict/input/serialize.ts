@@ -20,7 +20,7 @@ import { isChunkList, totalLength } from "../../platform/chunks.js";
 import { argumentTypeError, show } from "../../util/argument-errors.js";
 import { type InputRequest, JSON_TYPE, type PredictInput, toRequest } from "./inputs.js";
 
-/** The serialized input of a call and its plan. */
+/** A call's serialized input and its plan. */
 export interface SerializedCall {
   readonly request: PredictRequest<unknown>;
   readonly plan: CallPlan;
@@ -28,7 +28,7 @@ export interface SerializedCall {
 }
 
 /**
- * Serializes an input immediately and creates the plan of its call. `sendsChunks` is whether the transport accepts
+ * Serializes an input immediately and creates the plan for its call. `sendsChunks` is whether the transport accepts
  * chunks.
  */
 export function serialize(
@@ -51,7 +51,7 @@ export function serialize(
   plan = withContentType(plan, request);
   const compression = request.compression ?? ofClient;
   if (compression !== undefined && announceCompression) plan = withContentEncoding(plan, compression);
-  // The service may compress its response with the codec of the request.
+  // The service may compress its response with the request's codec.
   if (request.compression) plan = { ...plan, decoding: decodingOf(decompression, compression) };
   const checked = <B extends Bytes | readonly Bytes[]>(body: B): B => {
     const length = isChunkList(body) ? totalLength(body) : body.length;
@@ -59,7 +59,7 @@ export function serialize(
     return body;
   };
   const { read, size = 0 } = request;
-  // The size is checked before the whole input is read into memory.
+  // Check the size before the whole input is read into memory.
   if (compression === undefined && size > template.maxRequestBytes) throw bodyTooLarge(size, template);
   if (read === undefined && compression === undefined) {
     const body = checked((plan.zeroCopy && sendsChunks && request.toChunks?.()) || request.toBinary());
@@ -79,7 +79,7 @@ function methodOf(input: PredictInput, { method }: CallOptions = {}): Method {
   if (checkMethod(method) === "GET" && input !== null) {
     throw argumentTypeError(
       "ERR_EAS_ARG_REQUEST",
-      'a GET has no body: pass null as the input and the values as the option query, or set method to "POST"',
+      'a GET has no body: pass null as the input and the values in the query option, or set method to "POST"',
     );
   }
   return method;
@@ -97,7 +97,7 @@ function withContentType(plan: CallPlan, request: InputRequest): CallPlan {
   } else if (plan.hasContentType) {
     return plan;
   } else if (request.isText) {
-    // OpenAI-compatible servers accept only JSON.
+    // Label text as JSON, because OpenAI-compatible servers accept only JSON.
     type = isOpenAIPath(plan) ? JSON_TYPE : undefined;
   }
   return type === undefined ? plan : withHeaders(plan, checkHeaders({ "content-type": type }));

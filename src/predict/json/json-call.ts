@@ -21,7 +21,7 @@ const MAX_TEXT = 1000;
 /** Maximum number of issues in `EasSchemaError.issues`. */
 const MAX_ISSUES = 100;
 
-/** Runs a call, parses its response as JSON and validates the parsed value with the schema. Loaded on first use. */
+/** Runs a call, parses its response as JSON and validates the result with the schema. Loaded on first use. */
 export async function callJson(
   pool: ConnectionPool,
   plan: CallPlan,
@@ -99,7 +99,7 @@ function schemaError(
   const excerpt = text.length > EXCERPT ? `${text.slice(0, EXCERPT)}…` : text;
   const more = issues.length > 1 ? ` There are ${issues.length - 1} more issues.` : "";
   return new EasSchemaError(
-    `${describeCall(plan)}: ${keyPath("response", path)} does not fit the schema: ${message}. The value is ${excerpt}.${more}`,
+    `${describeCall(plan)}: ${keyPath("response", path)} does not match the schema: ${message}. The value is ${excerpt}.${more}`,
     { attempts, requestId: response.headers.get("x-request-id") ?? undefined, path, value, text, issues: clean },
   );
 }
@@ -108,27 +108,27 @@ function valueAt(answer: unknown, path: NonNullable<StandardIssue["path"]>): unk
   let value = answer;
   for (const part of path) {
     const key = typeof part === "object" ? part.key : part;
-    // Only own properties are read, because an issue may name a missing key, such as "constructor".
+    // Read only own properties, because an issue may name a missing key such as "constructor".
     value = Object.hasOwn(Object(value), key) ? (value as Record<PropertyKey, unknown>)[key] : undefined;
   }
   return value;
 }
 
 /**
- * Redacts tokens in all strings of a parsed JSON value, in place. The function is not recursive, because the nesting
- * may be deep.
+ * Redacts tokens in all strings of a parsed JSON value, in place. Not recursive, because the value may be deeply
+ * nested.
  */
 function redactValue(root: unknown, token: Secrets): unknown {
   const whole: Record<string, unknown> = { root };
-  // With a set, the loop terminates even for cycles, which a schema may create. The iteration includes members that
-  // are added during the loop.
+  // A set guarantees that the loop terminates even for cycles, which a schema may create. Members added during the loop
+  // are visited too.
   const containers = new Set([whole]);
   for (const container of containers) {
     for (const [key, value] of Object.entries(container)) {
       const name = redactText(key, token);
       const clean = typeof value === "string" ? redactText(value, token) : value;
       if (name !== key) delete container[key];
-      // The output of a schema may contain frozen objects, so a member is assigned only if it contains a token.
+      // Assign a member only if it contains a token, because a schema's output may contain frozen objects.
       if (name !== key || clean !== value) container[name] = clean;
       if (typeof value === "object" && value !== null) containers.add(value as Record<string, unknown>);
     }

@@ -7,8 +7,8 @@ export interface JsonOptions<S extends StandardSchema | undefined = StandardSche
   extends CallOptions,
     JsonReadOptions {
   /**
-   * The schema that validates and may transform the response. It comes from zod, valibot or another library with
-   * Standard Schema v1.
+   * The schema that validates and may transform the response, created with zod, valibot or another library that
+   * supports Standard Schema v1.
    */
   readonly schema?: S;
 }

@@ -1,5 +1,5 @@
 /**
- * A schema of a library that implements Standard Schema v1 (https://standardschema.dev), such as zod, valibot or
+ * A schema from a library that implements Standard Schema v1 (https://standardschema.dev), such as zod, valibot or
  * ArkType. This type declares only the members that this package reads.
  */
 export interface StandardSchema<Output = unknown> {
@@ -20,7 +20,7 @@ export type StandardResult<Output> =
 export interface StandardIssue {
   /** Explanation from the schema library. */
   readonly message: string;
-  /** The keys that lead from the validated value to this value. */
+  /** The keys on the path from the validated value to this value. */
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 

@@ -41,11 +41,11 @@ export type Finding =
 
 /** The result of `PredictClient.diagnose`. */
 export interface Diagnosis {
-  /** Whether predictions can succeed. True if the finding is `"ok"`. */
+  /** Whether predictions can succeed, which is the case only if the finding is `"ok"`. */
   readonly ok: boolean;
   /** The category of the result. */
   readonly finding: Finding;
-  /** Explanation of the finding, with advice. */
+  /** Explanation of the finding and advice. */
   readonly message: string;
   /** The HTTP status; undefined if no response was received. */
   readonly status: number | undefined;

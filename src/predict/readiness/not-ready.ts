@@ -2,7 +2,7 @@ import { type KnownResponse, knownResponse } from "../../call/failures/known-res
 import type { NotReadyReason } from "../../config/options.js";
 import { EasHttpError } from "../../errors.js";
 
-/** Statuses that models return for a GET or for a request without a body. */
+/** Statuses that models return for a GET or a request without a body. */
 const REFUSALS_OF_A_MODEL: readonly number[] = [400, 405, 411, 415, 422];
 
 function knownOf(error: unknown): KnownResponse | undefined {
@@ -17,12 +17,14 @@ export function notReadyReason(error: unknown): NotReadyReason | undefined {
   return knownOf(error)?.notReady;
 }
 
-/** Returns whether the LLM gateway itself refused a GET. Such an error does not show whether an engine is running. */
+/**
+ * Returns whether the LLM gateway itself refused a GET. Such an error says nothing about whether an engine is running.
+ */
 export function isOfGatewayOnly(error: unknown): boolean {
   return knownOf(error)?.isGatewayOnly === true;
 }
 
-/** Returns whether an error is the response of a ready service that does not accept a GET without a body. */
+/** Returns whether an error comes from a ready service that does not accept a GET without a body. */
 export function isAnsweredByModel(error: unknown): boolean {
   if (!(error instanceof EasHttpError)) return false;
   const text = error.text.trim();

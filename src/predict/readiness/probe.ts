@@ -8,8 +8,8 @@ import { isOfGatewayOnly } from "./not-ready.js";
 
 /**
  * Sends an unsigned GET without a body. Resolves with the status if the response is a success. A GET is used because
- * EAS does not respond to HEAD. If an LLM gateway itself refuses the path, `/v1/models` is requested, which the
- * gateway forwards to an engine.
+ * EAS does not respond to HEAD. If an LLM gateway itself refuses the path, a second GET requests `/v1/models`, which
+ * the gateway forwards to an engine.
  */
 export async function probe(pool: ConnectionPool, settings: Settings, call: CallOptions): Promise<number> {
   const plan = probePlan(pool, settings, call);
@@ -25,7 +25,7 @@ export async function probe(pool: ConnectionPool, settings: Settings, call: Call
   }
 }
 
-/** Returns the plan for the first GET of `probe`. */
+/** Returns the plan for the first GET that `probe` sends. */
 export function probePlan(pool: ConnectionPool, settings: Settings, call: CallOptions): CallPlan {
   const plan = unsignedPlan(settings, pool.platform);
   return { ...withCallOptions(plan, call), kind: "other", method: "GET", hedgeAfter: undefined, runsOnce: false };

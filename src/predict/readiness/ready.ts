@@ -10,18 +10,18 @@ import { sleep, waitFor } from "../../util/timing/abort.js";
 import { clockNow } from "../../util/timing/clock.js";
 import { isAnsweredByModel, notReadyReason } from "./not-ready.js";
 
-/** Default of `timeout`, in milliseconds. Loading a large model takes minutes. */
+/** Default for `timeout`, in milliseconds. Loading a large model can take minutes. */
 const DEFAULT_TIMEOUT_MS = 600_000;
 /** Timeout of a probe, in milliseconds. EAS may hold a request for 4 minutes while an instance starts (`interceptTraffic`). */
 const PROBE_TIMEOUT_MS = 300_000;
 /** First delay between two probes, in milliseconds. The delay doubles after each probe. */
 const MIN_DELAY_MS = 500;
-/** Maximum delay between two probes, in milliseconds. More frequent probes could exhaust a service's rate limit. */
+/** Maximum delay between two probes, in milliseconds. More frequent probes could use up a service's rate limit. */
 const MAX_DELAY_MS = 10_000;
 
 /** Options for `PredictClient.ready`. */
 export interface ReadyOptions extends WaitOptions {
-  /** Path to probe, relative to the service, for example `"/health"`. Default: the path of the client. */
+  /** Path to probe, relative to the service, for example `"/health"`. Default: the client's path. */
   readonly path?: string | undefined;
   /** Aborts the wait. `ready` then rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
@@ -35,7 +35,7 @@ export interface Readiness {
   readonly attempts: number;
 }
 
-/** Sends one probe. The probe must not be retried if the service is not ready. */
+/** Sends one probe. Must not retry the probe if the service is not ready. */
 type Probe = (call: CallOptions) => Promise<unknown>;
 
 /** Implements `PredictClient.ready`. Loaded on first use. */
@@ -46,8 +46,8 @@ export async function ready(pool: ConnectionPool, probe: Probe, options: ReadyOp
 }
 
 /**
- * Sends a call. If the service is not ready, waits until it is ready and sends the call again. The wait does not
- * count toward the `totalTimeout` of the call.
+ * Sends a call. If the service is not ready, waits until it is and sends the call again. The wait does not count toward
+ * the call's `totalTimeout`.
  */
 export async function untilReady<R>(
   send: (plan: CallPlan) => Promise<R>,
@@ -59,11 +59,11 @@ export async function untilReady<R>(
   const wait = new ReadinessWait(pool, options, plan.signal, undefined, (reason, timeout) => {
     const logger = plan.logger ?? console;
     logger.warn(
-      `eas-prediction: the service at ${plan.target.origin}${plan.target.path} is not ready (${reason}), and the call waits for it, at most ${timeout} ms. If you do not expect that, check the service name`,
+      `eas-prediction: the service at ${plan.target.origin}${plan.target.path} is not ready (${reason}), so the call waits up to ${timeout} ms. If this is unexpected, check the service name`,
     );
   });
   const { retryOn } = plan;
-  // Otherwise, the call would exhaust its retries while the service starts.
+  // Do not retry these failures here: the call would use up its retries while the service starts.
   const unretried: CallPlan = {
     ...plan,
     retryOn: (error, attempt) => (isNotStarted(error) ? false : retryOn?.(error, attempt)),
@@ -80,17 +80,14 @@ export async function untilReady<R>(
   }
 }
 
-/**
- * Returns whether a call failed because the service is not ready. If so, the service certainly did not start the
- * call.
- */
+/** Returns whether a call failed because the service is not ready. If so, the service cannot have started the call. */
 function isNotStarted(error: unknown): boolean {
   const reason = notReadyReason(error);
   // This reason may also mean that the gateway lost its engine during the request, so the call may have started.
   return reason !== undefined && reason !== "failed to forward request";
 }
 
-/** One wait for a service that is not ready: its time limit, probes and delays. */
+/** A wait for a service that is not ready, with its time limit, probes and delays. */
 class ReadinessWait {
   attempts = 0;
   readonly #startedAt = clockNow();
@@ -99,7 +96,7 @@ class ReadinessWait {
   readonly #signal: AbortSignal | undefined;
   readonly #pool: ConnectionPool;
   #delays = 0;
-  /** The last response that showed that the service is not ready. */
+  /** The last response that reported that the service was not ready. */
   #last: EasHttpError | undefined;
 
   constructor(
@@ -120,7 +117,7 @@ class ReadinessWait {
     if (onWait !== undefined) checkFunction("onWait", onWait);
     if (signal !== undefined) checkSignal(signal);
     let hasWarned = false;
-    // Without a warning, a wait of several minutes looks like a program that has stopped responding.
+    // Warn by default, because a program that waits for several minutes looks as if it had stopped responding.
     this.#onWait =
       onWait ??
       ((_, reason) => {
@@ -134,7 +131,7 @@ class ReadinessWait {
     return clockNow() - this.#startedAt;
   }
 
-  /** Sends probes until a probe succeeds or fails with an error that `isReady` accepts. Rejects with other errors. */
+  /** Sends probes until one succeeds or fails with an error that `isReady` accepts. Rejects with any other error. */
   async probeUntilReady(probe: Probe, path: string | undefined, isReady: (error: unknown) => boolean): Promise<void> {
     for (;;) {
       this.attempts++;
@@ -144,7 +141,7 @@ class ReadinessWait {
           signal: this.#signal,
           timeout: PROBE_TIMEOUT_MS,
           totalTimeout: Math.max(1, this.#timeout - this.elapsed),
-          // The call does not retry after these responses, because this loop handles them.
+          // The probe must not retry after these responses, because this loop handles them.
           retryOn: (error) => (isBusy(error) || notReadyReason(error) !== undefined ? false : undefined),
         });
         return;
@@ -160,7 +157,7 @@ class ReadinessWait {
   async delayAfter(error: unknown): Promise<void> {
     const reason = notReadyReason(error);
     if (reason === undefined) {
-      // The time limit ended the last probe early, so the previous response is more informative.
+      // The time limit cut the last probe short, so report the previous response, which is more informative.
       if (this.#isExpired(error) && this.#last)
         throw this.#expired(this.#last, notReadyReason(this.#last) as NotReadyReason);
       throw error;
@@ -175,7 +172,7 @@ class ReadinessWait {
     await this.#sleep(delay);
   }
 
-  /** Returns whether a probe ended only because the time limit of the wait passed. */
+  /** Returns whether a probe ended only because the wait reached its time limit. */
   #isExpired(error: unknown): boolean {
     return error instanceof EasTimeoutError && error.phase === "total" && this.elapsed >= this.#timeout;
   }
@@ -186,7 +183,7 @@ class ReadinessWait {
     signal?.throwIfAborted();
     const wait = sleep(milliseconds);
     const closable = {
-      cancel: () => wait.cancel(new EasNetworkError("the client was closed while it waited for the service", {})),
+      cancel: () => wait.cancel(new EasNetworkError("the client was closed while waiting for the service", {})),
     };
     this.#pool.hold(closable);
     await waitFor(wait, signal).finally(() => this.#pool.streams.delete(closable));
@@ -207,7 +204,7 @@ class ReadinessWait {
   }
 }
 
-/** Returns whether the service is busy. A busy service is ready, because an instance responded. */
+/** Returns whether the service is busy. A busy service counts as ready, because an instance responded. */
 function isBusy(error: unknown): boolean {
   return error instanceof EasHttpError && (error.status === 429 || error.status === 450);
 }

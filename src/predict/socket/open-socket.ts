@@ -18,7 +18,7 @@ import {
   type SocketOptions,
 } from "./socket-options.js";
 
-/** Statuses of a probe that also explain a failed WebSocket. Other statuses may be specific to the probe's path. */
+/** Probe statuses that also explain why a WebSocket failed. Other statuses may be specific to the probe's path. */
 const EXPLAINING_STATUSES: readonly number[] = [401, 403, 429, 503];
 
 /** Implements `PredictClient.connect`. Loaded on first use. */
@@ -75,12 +75,12 @@ async function open(
       if (keepAlive.pingInterval !== undefined && !dialed.connection.ping) {
         dialed.connection.terminate();
         throw new EasUnsupportedError(
-          "pingInterval is not supported: the WebSocket of this runtime cannot send pings. Leave it out",
+          "pingInterval is not supported: this runtime's WebSocket cannot send pings. Leave it out",
         );
       }
       return new PredictSocket(dialed, pool, signal, keepAlive, () => {
         limiter.release(true);
-        // The instance responded, so the end of the socket does not count as its failure.
+        // The instance responded, so the end of the socket does not count as an instance failure.
         leased.lease?.end(false, true);
       });
     } catch (error) {
@@ -95,7 +95,7 @@ async function open(
 
 /**
  * Waits for a slot for a long-lived connection. Rejects with `EasTimeoutError` after `timeout`, or with the signal's
- * reason when the caller aborts.
+ * reason if the caller aborts.
  */
 async function acquireSlot(pool: ConnectionPool, plan: CallPlan, signal: AbortSignal): Promise<void> {
   const { timeout } = plan;
@@ -114,6 +114,6 @@ function checkUpgrade({ headers }: CallPlan): void {
   if (own === undefined) return;
   throw argumentTypeError(
     "ERR_EAS_ARG_HEADER",
-    `header ${own[0]} cannot be set: the connection sets it itself; subprotocols are the option protocols`,
+    `header ${own[0]} cannot be set: the connection sets it itself; use the protocols option for subprotocols`,
   );
 }

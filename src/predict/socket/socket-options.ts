@@ -10,23 +10,23 @@ export interface SocketOptions extends Pick<CallOptions, "query" | "headers"> {
   /** Subprotocols to offer, in order of preference. The service must choose one of them. Default: none. */
   readonly protocols?: string | readonly string[] | undefined;
   /**
-   * Timeout for the handshake, in milliseconds. The same timeout applies separately to the wait for a free
-   * connection. Default: the client's `timeout`.
+   * Timeout for the handshake, in milliseconds. The wait for a free connection is limited separately by the same
+   * timeout. Default: the client's `timeout`.
    */
   readonly timeout?: number | undefined;
   /**
    * Interval between pings, in milliseconds, at most 2,147,483,647. Default: no pings. Set this option if a gateway
-   * closes idle connections. Do not set it behind the LLM gateway, whose first generation loses messages after a
-   * ping. If the runtime cannot send pings, `connect` rejects with `EasUnsupportedError`.
+   * closes idle connections. Do not set it behind an LLM gateway, because the first generation of that gateway loses
+   * messages after a ping. If the runtime cannot send pings, `connect` rejects with `EasUnsupportedError`.
    */
   readonly pingInterval?: number | undefined;
   /**
    * Maximum time without a message or pong, in milliseconds. After this time, the socket fails with
-   * `EasSocketClosedError`. Default: 60,000 or twice `pingInterval`, whichever is greater. Without `pingInterval`:
-   * no limit.
+   * `EasSocketClosedError`. Default: 60,000 or twice `pingInterval`, whichever is greater. Without `pingInterval`,
+   * there is no limit.
    */
   readonly idleTimeout?: number | undefined;
-  /** Aborts the handshake or the open socket. `connect` or the iteration rejects with `signal.reason`. */
+  /** Aborts the handshake or the open socket. `connect` or the iteration then rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -44,8 +44,8 @@ const SOCKET_OPTIONS: OptionNames<SocketOptions> = {
 const MAX_REASON_BYTES = 123;
 
 /**
- * Checks the options of `connect`. Throws if subprotocols are passed in place of the options, because the
- * constructor of `WebSocket` accepts subprotocols in this position.
+ * Checks the options of `connect`. Throws if subprotocols are passed instead of options, a likely mistake because the
+ * `WebSocket` constructor expects subprotocols in this position.
  */
 export function checkSocketOptions(options: unknown): void {
   if (typeof options === "object" && options !== null && !Array.isArray(options)) {
@@ -53,7 +53,7 @@ export function checkSocketOptions(options: unknown): void {
   }
   throw argumentTypeError(
     "ERR_EAS_ARG_OPTION",
-    `connect takes options such as { protocols: ["chat"] }, not ${show(options)}`,
+    `connect accepts options such as { protocols: ["chat"] }, not ${show(options)}`,
   );
 }
 
@@ -63,7 +63,7 @@ export interface KeepAlive {
   readonly idleTimeout: number | undefined;
 }
 
-/** Minimum of the default `idleTimeout` with pings, in milliseconds. A busy model may send pongs late. */
+/** Minimum default `idleTimeout` with pings, in milliseconds. Generous, because a busy model may send pongs late. */
 const MIN_PONG_TIMEOUT_MS = 60_000;
 
 /** Checks the keep-alive options and returns them with their defaults. */
@@ -85,7 +85,7 @@ export function checkProtocols(value: SocketOptions["protocols"] = []): readonly
     if (typeof name !== "string" || !TOKEN_NAME.test(name)) {
       throw argumentTypeError(
         "ERR_EAS_ARG_OPTION",
-        `protocols has ${show(name)}: a subprotocol's name may hold letters, digits and !#$%&'*+-.^_\`|~ only`,
+        `protocols contains ${show(name)}: a subprotocol name may contain only letters, digits and !#$%&'*+-.^_\`|~`,
       );
     }
   }
@@ -101,10 +101,7 @@ export function checkProtocols(value: SocketOptions["protocols"] = []): readonly
 /** Checks the arguments of `close`. Throws a `RangeError`. */
 export function checkClose(code: number, reason: string): void {
   if (code !== 1000 && !(Number.isInteger(code) && code >= 3000 && code <= 4999)) {
-    throw argumentRangeError(
-      "ERR_EAS_ARG_OPTION",
-      `code is ${show(code)}: a WebSocket is closed with 1000, or with 3000 to 4999`,
-    );
+    throw argumentRangeError("ERR_EAS_ARG_OPTION", `code is ${show(code)}: it must be 1000 or from 3000 to 4999`);
   }
   if (typeof reason !== "string" || new TextEncoder().encode(reason).length > MAX_REASON_BYTES) {
     throw argumentRangeError(
@@ -117,5 +114,5 @@ export function checkClose(code: number, reason: string): void {
 /** Checks the argument of `send`. Throws a `TypeError`. */
 export function checkMessage(data: unknown): void {
   if (typeof data === "string" || isBytes(data)) return;
-  throw argumentTypeError("ERR_EAS_ARG_REQUEST", `send takes a string or a Uint8Array, not ${show(data)}`);
+  throw argumentTypeError("ERR_EAS_ARG_REQUEST", `send accepts a string or a Uint8Array, not ${show(data)}`);
 }

@@ -13,15 +13,15 @@ import { listFacts, showAsText } from "../../util/inspect.js";
 import { linkSignal, unlinkSignal } from "../../util/timing/abort.js";
 import { checkClose, checkMessage, type KeepAlive } from "./socket-options.js";
 
-/** Size of unread messages in bytes at which the client stops reading from the connection. */
+/** Total size of unread messages, in bytes, at which the client stops reading from the connection. */
 const HIGH_WATER_BYTES = 1_048_576;
-/** Approximate memory of a message in addition to its content, in bytes. */
+/** Approximate memory overhead per message, in bytes. */
 const MESSAGE_OVERHEAD_BYTES = 64;
 /** Close code of a connection that ended without a close frame. */
 const ABNORMAL = 1006;
 /**
- * Close codes of a normal end. 1005 means that the close frame has no code. 1001 (going away) is not included,
- * because it may cut off a response.
+ * Close codes for a normal end. 1005 means that the close frame had no code. 1001 (going away) is not included because
+ * it may cut off a response.
  */
 const NORMAL_CODES: readonly number[] = [1000, 1005];
 /** Close codes after which another connection may succeed: going away, broken, restarting, overloaded, bad gateway. */
@@ -37,13 +37,13 @@ export interface SocketClose {
 
 /**
  * An open WebSocket to a service. Iterate over the socket once to receive its messages. Text messages are strings.
- * Binary messages are bytes that belong to the caller. Leaving the loop early closes the socket. Unread messages
- * cause backpressure. If the runtime does not support backpressure, the socket is terminated when more than
- * `maxResponseBytes` are unread.
+ * Binary messages are bytes that belong to the caller. Leaving the loop early closes the socket. Unread messages cause
+ * backpressure. If the runtime does not support backpressure, the socket is terminated when there are more than
+ * `maxResponseBytes` of unread messages.
  *
- * The iteration ends when the caller closes the socket, or when the service closes it with code 1000 or without a
- * code. Otherwise, the iteration rejects with `EasSocketClosedError`, with the reason of the signal, or with
- * `EasDecodeError` for a message larger than `maxResponseBytes`.
+ * The iteration ends when the caller closes the socket, or when the service closes it with code 1000 or without a code.
+ * Otherwise, the iteration rejects with `EasSocketClosedError`, with the reason of the signal, or with `EasDecodeError`
+ * for a message larger than `maxResponseBytes`.
  *
  * @example
  * const socket = await client.connect("/ws", { protocols: "chat" });
@@ -65,7 +65,7 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
   /** The close code that the caller passed to `close`. */
   #ownCode: number | undefined;
   #closing: ReturnType<typeof setTimeout> | undefined;
-  /** The error because of which the client terminated the socket. Undefined if there was no such error. */
+  /** The error that made the client terminate the socket. Undefined if there was none. */
   #cause: { readonly error: unknown } | undefined;
   #end: SocketClose | undefined;
 
@@ -105,7 +105,7 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
         onEnd();
         if (close.tooLarge) {
           this.#cause ??= { error: tooLarge(maxBytes) };
-          // Otherwise, closing would wait for a service that is still sending.
+          // Do not close gracefully, because that would wait for a service that is still sending.
           connection.terminate();
         }
         resolve(this.#finish({ code: close.code, reason: redactTruncated(close.reason, token) }));
@@ -149,7 +149,7 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
     if (!this.#isEnding) {
       this.#ownCode = code;
       this.#closing = setTimeout(() => this.#connection.terminate(), CLOSE_MS);
-      // The close frame of the service arrives after all unread messages.
+      // Drop further messages: the service's close frame arrives only after all unread messages have been read.
       this.#connection.onMessage = () => {};
       this.#heartbeat.resume();
       this.#connection.close(code, reason);
@@ -204,7 +204,7 @@ export class PredictSocket implements AsyncIterable<string | Bytes> {
   #error(happened: string): EasSocketClosedError {
     const { code: closeCode = this.#ownCode ?? ABNORMAL, reason = "" }: Partial<WebSocketClose> = this.#end ?? {};
     const retryable = RETRYABLE_CODES.includes(closeCode);
-    return new EasSocketClosedError(`the WebSocket of ${this.#name} ${happened}`, {
+    return new EasSocketClosedError(`the WebSocket to ${this.#name} ${happened}`, {
       attempts: 1,
       retryable,
       closeCode,
@@ -219,8 +219,8 @@ function withOwnMemory(data: Bytes | string): Bytes | string {
 }
 
 /**
- * Returns whether a message exceeds `maxBytes`. Text is encoded only if it can exceed the limit, because a code unit
- * takes at most three bytes.
+ * Returns whether a message exceeds `maxBytes`. Text is encoded only if it could exceed the limit at three bytes per
+ * code unit, the maximum.
  */
 function isLarger(data: Bytes | string, maxBytes: number): boolean {
   if (typeof data !== "string" || data.length > maxBytes) return data.length > maxBytes;
@@ -228,14 +228,14 @@ function isLarger(data: Bytes | string, maxBytes: number): boolean {
 }
 
 function tooLarge(maxBytes: number): EasDecodeError {
-  return new EasDecodeError(`a message has more than ${maxBytes} bytes (maxResponseBytes)`, {
+  return new EasDecodeError(`a message is larger than ${maxBytes} bytes (maxResponseBytes)`, {
     format: "message",
     offset: maxBytes,
     attempts: 1,
   });
 }
 
-/** Returns the approximate memory of a message. Text takes at most two bytes per UTF-16 code unit. */
+/** Returns a message's approximate memory use. Text uses at most two bytes per UTF-16 code unit. */
 function memoryOf(message: string | Bytes): number {
   return MESSAGE_OVERHEAD_BYTES + (typeof message === "string" ? message.length * 2 : message.length);
 }

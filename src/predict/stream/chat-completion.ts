@@ -4,7 +4,7 @@ import { isRecord } from "../../util/realms.js";
 
 /** A function call that a language model requests. */
 export interface ChatToolCall {
-  /** Id of the call. The result of the function must contain this id. */
+  /** Id of the call. The message with the function's result must contain this id. */
   id: string;
   type: "function";
   /** The function and its arguments. */
@@ -16,20 +16,20 @@ export interface ChatToolCall {
   };
 }
 
-/** A message of a language model, in a form that can be added to the `messages` of the next request. */
+/** A message from a language model, in a form that can be added to the next request's `messages`. */
 export interface ChatMessage {
   role: "assistant";
   /** The text; null if the model wrote no text, for example because it only calls functions. */
   content: string | null;
-  /** The reasoning of the model before its text. Text that a service sends in the field `reasoning` is added here. */
+  /** The model's reasoning before its text. Also contains text that a service sends in the `reasoning` field. */
   reasoning_content?: string;
-  /** The explanation of a model that refuses to respond. */
+  /** The model's explanation if it refuses to respond. */
   refusal?: string;
   /** The function calls; undefined if there are none. */
   tool_calls?: ChatToolCall[];
 }
 
-/** One completion of a chat. A chat has several completions if the request sets `n`. */
+/** One completion of a chat. There are several completions if the request sets `n`. */
 export interface ChatChoice {
   /** Index of the choice, from 0. */
   index: number;
@@ -39,7 +39,7 @@ export interface ChatChoice {
   finish_reason: string | null;
 }
 
-/** The number of tokens of a chat. Services may add fields of their own. */
+/** Token counts for a chat. Services may add other fields. */
 export interface ChatUsage {
   /** Number of tokens in the request. */
   prompt_tokens?: number;
@@ -50,25 +50,22 @@ export interface ChatUsage {
   [field: string]: unknown;
 }
 
-/** A complete response of a chat, in the form of OpenAI's API. */
+/** A complete chat response, in the format of OpenAI's API. */
 export interface ChatCompletion {
   /** Id of the completion. */
   id?: string;
   object: "chat.completion";
-  /** Unix time at which the completion was created, in seconds. */
+  /** Unix time when the completion was created, in seconds. */
   created?: number;
   /** Name of the model. */
   model?: string;
   /** All choices, ordered by index. */
   choices: ChatChoice[];
-  /**
-   * The number of tokens. Many services send the number only if the request contains `stream_options: {
-   * include_usage: true }`.
-   */
+  /** Token counts. Many services send them only if the request contains `stream_options: { include_usage: true }`. */
   usage?: ChatUsage;
 }
 
-/** A part of a chat's response. `index` is the index of the choice. */
+/** A part of a chat response. `index` is the index of the choice. */
 export type ChatEvent =
   | { readonly type: "text"; readonly text: string; readonly index: number }
   | { readonly type: "reasoning"; readonly text: string; readonly index: number }
@@ -86,13 +83,13 @@ export type ChatEvent =
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Merges the chunks of a chat. Also accepts complete responses, and chunks of the older completions API. */
+/** Merges the chunks of a chat. Also accepts complete responses and chunks from the older completions API. */
 export class ChatAccumulator {
   readonly completion: ChatCompletion = { object: "chat.completion", choices: [] };
   /** The function calls of each choice, by the index that the service sends. */
   readonly #toolCalls = new Map<ChatChoice, Map<unknown, ChatToolCall>>();
 
-  /** Merges a chunk and yields its events. Ignores other values. */
+  /** Merges a chunk and yields its events. Ignores values that are not chunks. */
   *add(chunk: unknown): Generator<ChatEvent, void, undefined> {
     if (!isRecord(chunk)) return;
     const { completion } = this;
@@ -112,12 +109,12 @@ export class ChatAccumulator {
 
   *#addChoice(part: Fields): Generator<ChatEvent, void, undefined> {
     const choice = this.#choice(typeof part.index === "number" ? part.index : 0);
-    // The first generation of the LLM gateway sends the last chunk twice.
+    // Ignore repeated chunks, because the first generation of the LLM gateway sends the last chunk twice.
     if (choice.finish_reason !== null) return;
     const { index, message } = choice;
     const { delta, message: whole, text, finish_reason: finishReason } = part;
     const fields = isRecord(delta) ? delta : isRecord(whole) ? whole : { content: text };
-    // Some services send the same text in both fields.
+    // Use only one field, because some services send the same text in both.
     const reasoning = textIn(fields.reasoning_content) || textIn(fields.reasoning);
     if (reasoning !== "") {
       message.reasoning_content = (message.reasoning_content ?? "") + reasoning;
@@ -169,7 +166,8 @@ export class ChatAccumulator {
       choice.message.tool_calls ??= [];
       choice.message.tool_calls.push(toolCall);
     }
-    // The first part contains the id and the name. Some services repeat them, or send different ids with later parts.
+    // The first part contains the id and the name. Keep them, because some services repeat them or send different ids
+    // with later parts.
     toolCall.id ||= id;
     toolCall.function.name ||= name;
     const delta = isRecord(called.arguments) ? argumentsText(name, called.arguments) : textIn(called.arguments);
@@ -188,8 +186,8 @@ function isNewCall({ id: before, function: called }: ChatToolCall, id: string, n
 }
 
 /**
- * Returns arguments as JSON text. `JSON.stringify` is not always sufficient: it is recursive, and overflows the
- * stack for some values that `JSON.parse` accepts.
+ * Returns arguments as JSON text. Handles stack overflows, because `JSON.stringify` is recursive and fails for some
+ * values that `JSON.parse` accepts.
  */
 function argumentsText(name: string, value: Fields): string {
   try {

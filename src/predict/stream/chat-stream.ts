@@ -3,7 +3,7 @@ import { argumentTypeError } from "../../util/argument-errors.js";
 import type { ChatAccumulator, ChatCompletion, ChatEvent, ChatMessage } from "./chat-completion.js";
 
 /**
- * Yields the events of a chat's chunks, or of one complete response. `fail` converts a decoding error to the call's
+ * Yields the events for a chat's chunks or for one complete response. `fail` converts a decoding error to the call's
  * error.
  */
 export async function* chatEvents(
@@ -30,9 +30,9 @@ export async function* chatEvents(
 }
 
 /**
- * The response to a chat, which is read while it arrives. Iterate over its parts, call `finalText`, `finalMessage`
- * or `finalCompletion`, or do both. If there is no loop, these methods read the stream. They resolve when the
- * response is complete. The loop and these methods reject with the errors of `PredictStream.events`.
+ * A chat response that is read while it arrives. Iterate over its parts, call `finalText`, `finalMessage` or
+ * `finalCompletion`, or do both. Without a loop, these methods read the stream themselves. They resolve when the
+ * response is complete. The loop and these methods reject with the same errors as `PredictStream.events`.
  *
  * @example
  * const chat = stream.chat();
@@ -72,7 +72,7 @@ export class ChatStream implements AsyncIterable<ChatEvent> {
     if (this.#isTaken) {
       throw argumentTypeError(
         "ERR_EAS_ARG_REQUEST",
-        "this chat is already being read: read it once. finalMessage() can be called in addition to a loop",
+        "this chat is already being read: read it once. finalMessage() can be called besides a loop",
       );
     }
     this.#isTaken = true;
@@ -82,7 +82,7 @@ export class ChatStream implements AsyncIterable<ChatEvent> {
         this.#reject(
           argumentTypeError(
             "ERR_EAS_ARG_REQUEST",
-            "the final message is incomplete, because the iteration of this chat stopped before its end. The property completion has the part that was received",
+            "the final message is incomplete, because the loop over this chat stopped before the end. The completion property contains the part that was received",
           ),
         );
         this.#isLeft = true;
@@ -98,10 +98,10 @@ export class ChatStream implements AsyncIterable<ChatEvent> {
     return (await this.finalMessage()).content ?? "";
   }
 
-  /** Resolves with the message of the first choice. Append the message to the `messages` of the next request. */
+  /** Resolves with the message of the first choice. Append it to the next request's `messages`. */
   async finalMessage(): Promise<ChatMessage> {
     const { choices } = await this.finalCompletion();
-    // A first choice exists, because a stream without choices fails.
+    // There is a first choice, because a stream without choices fails.
     return (choices[0] as ChatCompletion["choices"][number]).message;
   }
 
@@ -120,7 +120,7 @@ export class ChatStream implements AsyncIterable<ChatEvent> {
       if (step.done) this.#resolve(this.#chat.completion);
       return step;
     } catch (error) {
-      // After an early return, the error for missing choices is irrelevant.
+      // After an early return, missing choices are not an error.
       if (this.#isLeft) return { done: true, value: undefined };
       this.#reject(error);
       throw error;

@@ -10,13 +10,13 @@ import { isCut } from "./stream-end.js";
  * for await (const event of stream.events()) console.log(event.event, event.json());
  */
 export class ServerSentEvent {
-  /** Name of the event. Default `"message"`. */
+  /** Event name. Default `"message"`. */
   readonly event: string;
   /** Data of the event. Several lines are joined by line breaks. */
   readonly data: string;
   /** Id of the event; undefined if the event has no id. */
   readonly id: string | undefined;
-  /** The last reconnection time that the service sent, in milliseconds. */
+  /** The most recent reconnection time sent by the service, in milliseconds. */
   readonly retry: number | undefined;
 
   /** Creates an event. Applications do not need this constructor. */
@@ -36,7 +36,7 @@ export class ServerSentEvent {
       return JSON.parse(this.data) as T;
     } catch {
       if (this.data.trim() === "") throw new EasDecodeError("empty event: it has no data to parse", { format: "json" });
-      throw new EasDecodeError(`the data of an event, ${this.data.length} characters, is not JSON`, { format: "json" });
+      throw new EasDecodeError(`the event data (${this.data.length} characters) is not JSON`, { format: "json" });
     }
   }
 }
@@ -54,7 +54,7 @@ export function eventStep(): TextStep<ServerSentEvent> {
     onRetry: (milliseconds) => {
       retry = milliseconds;
     },
-    // The standard requires that clients ignore unknown fields.
+    // The standard requires clients to ignore unknown fields.
     onError: ({ type }) => {
       if (type === "max-buffer-size-exceeded") tooLarge = true;
     },
@@ -68,13 +68,13 @@ export function eventStep(): TextStep<ServerSentEvent> {
       parser.feed("\n\n");
       return;
     }
-    // CR and CRLF are converted to LF before parsing. Otherwise, the parser would delay a line that ends with CR until
-    // the next chunk. It would also take quadratic time if all lines end with CR.
+    // CR and CRLF are converted to LF before parsing. Otherwise, the parser would hold back a line that ends with CR
+    // until the next chunk, and would take quadratic time if all lines end with CR.
     const rest = endedByCr && text.startsWith("\n") ? text.slice(1) : text;
     endedByCr = rest.endsWith("\r");
     parser.feed(rest.includes("\r") ? rest.replace(/\r\n?/g, "\n") : rest);
     if (tooLarge) {
-      throw new EasDecodeError(`an event of the stream has more than ${MAX_CHARACTERS} characters`, { format: "sse" });
+      throw new EasDecodeError(`an event in the stream has more than ${MAX_CHARACTERS} characters`, { format: "sse" });
     }
   };
 }

@@ -8,27 +8,27 @@ import type { Bytes } from "../../formats/request.js";
 export const MAX_CHARACTERS: number = 16 * 1024 * 1024;
 
 /**
- * Decodes values from text that arrives in parts. Adds each value when it is complete. An undefined part is the end
+ * Decodes values from text that arrives in parts. Adds each value when it is complete. An undefined part marks the end
  * of the text.
  */
 export type TextStep<T> = (text: string | undefined, add: (value: T) => void) => void;
 
 /**
- * Decoders for whole chunks. The first decoder removes a byte order mark at the beginning of a body. The decoders
- * are created on first use, because this package must be importable in jest-environment-jsdom, which has no
+ * Decoders for whole chunks. The first one removes a byte order mark at the beginning of a body. The decoders are
+ * created on first use because this package must be importable in jest-environment-jsdom, which does not have
  * TextDecoder.
  */
 let firstChunk: TextDecoder | undefined;
 let otherChunks: TextDecoder | undefined;
 
 /**
- * Returns a function that decodes the chunks of a UTF-8 body, which may split characters. An undefined chunk ends the body.
- * The function throws `EasDecodeError` for bytes that are not UTF-8.
+ * Returns a function that decodes the chunks of a UTF-8 body. Characters may be split between chunks. An undefined
+ * chunk ends the body. The function throws `EasDecodeError` for bytes that are not UTF-8.
  */
 export function textDecoder(): (chunk: Bytes | undefined) => string {
   let offset = 0;
   let isFirst = true;
-  /** Whether the last chunk is known to be ASCII. The next chunk then begins with a whole character. */
+  /** Whether the last chunk is known to be ASCII. If so, the next chunk begins with a whole character. */
   let wasAscii = true;
   let streamDecoder: TextDecoder | undefined;
   const decode = (chunk: Bytes): string => {
@@ -39,7 +39,7 @@ export function textDecoder(): (chunk: Bytes | undefined) => string {
       otherChunks ??= new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
       text = (isFirst ? firstChunk : otherChunks).decode(chunk);
     } else {
-      // On Node, the option `stream` makes decoding up to six times slower for ASCII, and twice as fast for other
+      // On Node, the `stream` option makes decoding up to six times slower for ASCII, but twice as fast for other
       // characters.
       streamDecoder ??= new TextDecoder("utf-8", { fatal: true, ignoreBOM: !isFirst });
       text = streamDecoder.decode(chunk, { stream: true });
@@ -61,7 +61,7 @@ export function textDecoder(): (chunk: Bytes | undefined) => string {
   };
 }
 
-/** Collects the parts of a line or value. Throws `EasDecodeError` if the text exceeds `MAX_CHARACTERS`. */
+/** Collects the parts of a line or a value. Throws `EasDecodeError` if the text exceeds `MAX_CHARACTERS`. */
 class TextAccumulator {
   readonly #format: string;
   #parts: string[] = [];
@@ -74,14 +74,14 @@ class TextAccumulator {
   add(text: string): void {
     this.#length += text.length;
     if (this.#length > MAX_CHARACTERS) {
-      throw new EasDecodeError(`a line or value of the stream has more than ${MAX_CHARACTERS} characters`, {
+      throw new EasDecodeError(`a line or value in the stream has more than ${MAX_CHARACTERS} characters`, {
         format: this.#format,
       });
     }
     if (text !== "") this.#parts.push(text);
   }
 
-  /** Appends the last part. Returns the whole text and clears it. */
+  /** Appends the last part. Returns the collected text and clears it. */
   take(last = ""): string {
     if (this.#parts.length === 0 && last.length <= MAX_CHARACTERS) return last;
     this.add(last);
@@ -119,7 +119,7 @@ function withoutCr(line: string): string {
 
 /**
  * Decodes JSON values that are separated by line breaks or by NUL characters. If the first line is not a complete
- * value, values can contain line breaks, and only NUL separates them.
+ * value, values may contain line breaks and are separated only by NUL.
  */
 export function jsonStep(): TextStep<unknown> {
   const value = new TextAccumulator("json");
@@ -130,7 +130,7 @@ export function jsonStep(): TextStep<unknown> {
     try {
       return JSON.parse(text);
     } catch {
-      throw new EasDecodeError(`value ${count} of the stream, of ${text.length} characters, is not JSON`, {
+      throw new EasDecodeError(`value ${count} in the stream (${text.length} characters) is not JSON`, {
         format: "json",
       });
     }
@@ -142,7 +142,7 @@ export function jsonStep(): TextStep<unknown> {
       return;
     }
     let from = 0;
-    // The search is not repeated for each line, because that would take quadratic time.
+    // Do not repeat the search for each line, which would take quadratic time.
     const nul = separator === "\n" ? -1 : text.indexOf("\0");
     for (;;) {
       // Until the separator is known, it may be either a line break or NUL.

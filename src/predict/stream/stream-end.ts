@@ -1,24 +1,24 @@
 import { createParser } from "eventsource-parser";
 
-/** The last event of a stream in OpenAI's API. */
+/** The last event in a stream from OpenAI's API. */
 const DONE = "[DONE]";
 
-/** The state of a stream after its end. */
+/** The state of a stream that has ended. */
 export interface StreamEnd {
   /** Whether the stream is complete. Undefined if the format does not mark the end of a stream. */
   readonly isComplete?: boolean | undefined;
-  /** Completes the sentence "the stream ended …" in the error for a stream that was cut off. */
+  /** Text that completes the sentence "the stream ended …" in the error for a stream that was cut off. */
   readonly why?: string;
   /** The last line if it is not part of an event stream; otherwise undefined. */
   readonly line?: string;
 }
 
-/** The line that the LLM gateway of EAS sends when it loses the engine. The gateway then ends the body normally. */
+/** The line that EAS's LLM gateway sends when it loses the engine. The gateway then ends the body normally. */
 export const GATEWAY_LINE = "Bad Request";
 
 /**
- * Event types of APIs with typed events: types that occur within a stream, types that end a stream, and the type
- * that is expected at the end.
+ * APIs with typed events: the types that occur within a stream, the types that end a stream, and the type expected at
+ * the end.
  */
 const TYPED_APIS: readonly { readonly part: RegExp; readonly end: RegExp; readonly missing: string }[] = [
   { part: /^(message_start|message_delta|content_block_\w+)$/, end: /^message_stop$/, missing: "message_stop" },
@@ -34,9 +34,9 @@ interface EventData {
 }
 
 /**
- * Determines whether an event stream that has ended is complete. If `isWhole` is true, `text` is the whole stream,
- * and otherwise the end of the stream. Gateways end the body normally when they lose the engine, so only the events
- * show whether the stream is complete.
+ * Determines whether an event stream that has ended is complete. `text` is the whole stream if `isWhole` is true,
+ * otherwise only its last part. Gateways end the body normally when they lose the engine, so only the events show
+ * whether the stream is complete.
  */
 export function endOfEvents(text: string, isWhole = true): StreamEnd {
   const events: EventData[] = [];
@@ -51,7 +51,7 @@ export function endOfEvents(text: string, isWhole = true): StreamEnd {
     },
   });
   const lines = text.replace(/\r\n?/g, "\n");
-  // The text may begin in the middle of a line. If so, this line is dropped.
+  // A partial text may begin in the middle of a line, so drop everything before the first line break.
   parser.feed(isWhole ? lines : lines.slice(`${lines}\n`.indexOf("\n") + 1));
   const ended = events.length;
   parser.feed("\n\n");
@@ -62,23 +62,20 @@ export function endOfEvents(text: string, isWhole = true): StreamEnd {
   return endOfValues(events.map(({ data }) => data));
 }
 
-/** Returns whether an event is the last event of OpenAI's API. */
+/** Returns whether an event is the last event in OpenAI's API. */
 export function isDone({ data }: EventData): boolean {
-  // Fast path for data that is an object.
+  // Fast path for data that is a JSON object.
   return data.charCodeAt(0) !== 0x7b && data.trim() === DONE;
 }
 
-/**
- * Returns whether an event without a blank line at its end was cut off. Such an event counts as cut off if its JSON
- * is incomplete or if it has no data.
- */
+/** Returns whether an event without a final blank line was cut off: its JSON is incomplete, or it has no data. */
 export function isCut(event: EventData): boolean {
   const { data } = event;
   if (isDone(event)) return false;
   return data === "" || (/^\s*[{[]/.test(data) && parseJson(data) === undefined);
 }
 
-/** Tracks the values of a stream, and determines whether the stream is complete. */
+/** Tracks a stream's values and determines whether the stream is complete. */
 export class ValuesEnd {
   /** Whether each choice has finished, by the index of the choice. */
   readonly #choices = new Map<unknown, boolean>();
@@ -120,7 +117,8 @@ function endOfValues(texts: readonly string[]): StreamEnd {
 }
 
 /**
- * Returns whether a value is a chunk of a chat. Complete responses have no `delta`, and may have no `finish_reason`.
+ * Returns whether a value is a chat chunk. Complete responses do not have a `delta`, and may not have a
+ * `finish_reason`.
  */
 export function isChatChunk(value: unknown): boolean {
   const { choices } = Object(value) as { readonly choices?: unknown };
@@ -131,12 +129,12 @@ function addChoice(choices: Map<unknown, boolean>, choice: unknown): void {
   if (typeof choice !== "object" || choice === null) return;
   const { index = 0, finish_reason: reason, ...more } = choice as Record<string, unknown>;
   const isFinished = typeof reason === "string" && reason !== "";
-  // Values that do not come from a language model may have choices without these fields.
+  // Other services than language models may send values that have `choices` without these fields.
   if (!isFinished && !("delta" in more || "text" in more || "message" in more)) return;
   choices.set(index, isFinished || choices.get(index) === true);
 }
 
-/** Parses JSON; undefined if the text is not JSON. */
+/** Parses JSON. Returns undefined if the text is not JSON. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

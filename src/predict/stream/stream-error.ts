@@ -5,7 +5,7 @@ import { show } from "../../util/argument-errors.js";
 import type { ServerSentEvent } from "./server-sent-events.js";
 import { GATEWAY_LINE, type StreamEnd } from "./stream-end.js";
 
-/** Maximum number of characters of the service's message in an error message. */
+/** Maximum number of characters of the service's message to quote in an error message. */
 const EXCERPT = 200;
 
 /** Returns the error that an event reports; undefined if the event does not report an error. */
@@ -14,18 +14,18 @@ export function errorOfEvent(
   before: number,
   call: FailedCall,
 ): EasStreamError | undefined {
-  // The search text omits the opening quote of `"error"`. The search looks for the first character of this text, and
+  // The search text omits the opening quote of `"error"` for speed: the engine first looks for the first character, and
   // quotes are frequent in JSON.
   if (event !== "error" && !data.includes('rror"')) return undefined;
-  // If a relay ends a stream within an event, it appends its error as a line of that event.
+  // If a relay ends a stream within an event, the relay appends its error to that event as another line.
   const value = parse(data) ?? parse(data.slice(data.lastIndexOf("\n") + 1));
   if (event !== "error" && reportedError(value) === undefined) return undefined;
   return streamError(value, data, before, call);
 }
 
 /**
- * Returns the error that a JSON value reports; undefined if the value does not report an error. Values can have
- * fields of any name. Outside of a chat, a value is therefore an error only if `error` is its only field.
+ * Returns the error that a JSON value reports; undefined if the value does not report an error. Because values can have
+ * fields with any name, a value outside a chat is an error only if `error` is its only field.
  */
 export function errorOfValue(
   value: unknown,
@@ -37,13 +37,13 @@ export function errorOfValue(
   return streamError(value, textOf(value), before, call);
 }
 
-/** Returns the error of a stream that was cut off although the body ended normally. */
+/** Returns the error for a stream that was cut off although its body ended normally. */
 export function errorOfEnd({ why, line = "" }: StreamEnd, before: number, call: FailedCall): EasStreamError {
   const data = redactText(line, call.token);
   const shown = data === "" ? "" : `, ${show(data)}`;
-  const cause = line.trim() === GATEWAY_LINE ? ". The LLM gateway writes it when it loses the engine" : "";
+  const cause = line.trim() === GATEWAY_LINE ? ". The LLM gateway sends this line when it loses the engine" : "";
   return new EasStreamError(
-    `${describeCall(call.plan)} was cut off after ${before} events or values: the stream ended ${why}${shown}${cause}. The error's property received has the text up to there`,
+    `${describeCall(call.plan)} was cut off after ${before} events or values: the stream ended ${why}${shown}${cause}. The error's received property contains the text up to that point`,
     { attempts: call.attempts, retryable: true, data },
   );
 }
@@ -62,8 +62,8 @@ function streamError(value: unknown, data: string, before: number, call: FailedC
 }
 
 /**
- * Returns the error in a value. OpenAI and vLLM send `{ error: { message, code } }`, and older versions of vLLM send
- * `object: "error"`.
+ * Returns the error contained in a value. OpenAI and vLLM send `{ error: { message, code } }`, and older versions of
+ * vLLM send `object: "error"`.
  */
 function reportedError(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return undefined;
@@ -100,8 +100,8 @@ function parse(text: string): unknown {
 }
 
 /**
- * Returns a value as JSON text. `JSON.stringify` is not always sufficient: it is recursive, and overflows the stack
- * for some values that `JSON.parse` accepts.
+ * Returns a value as JSON text. Handles stack overflows, because `JSON.stringify` is recursive and fails for some
+ * values that `JSON.parse` accepts.
  */
 function textOf(value: unknown): string {
   try {

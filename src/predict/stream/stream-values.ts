@@ -1,9 +1,9 @@
 import type { Bytes } from "../../formats/request.js";
 
 /**
- * Decodes values from the chunks of a body. Appends those values that are complete after `chunk`. Returns whether
- * the last value of the body was decoded. An undefined chunk is the end of the body. Values that were appended
- * before an error are delivered.
+ * Decodes values from the chunks of a body. Appends the values that `chunk` completes. Returns whether the last value
+ * in the body was decoded. An undefined chunk marks the end of the body. Values appended before an error are still
+ * delivered.
  */
 export type ChunkStep<T> = (chunk: Bytes | undefined, values: T[]) => boolean;
 
@@ -20,7 +20,10 @@ export interface ValueSource {
   explain(thrown: unknown): unknown;
 }
 
-/** Base class that inherits from the runtime's async iterator prototype, which has `Symbol.asyncDispose` where supported. */
+/**
+ * Base class that inherits from the runtime's async iterator prototype and therefore has `Symbol.asyncDispose` where
+ * the runtime supports it.
+ */
 const AsyncIterators: new () => object = /* @__PURE__ */ (() => {
   class AsyncIterators {}
   const { prototype } = Object.getPrototypeOf(async function* () {});
@@ -29,8 +32,8 @@ const AsyncIterators: new () => object = /* @__PURE__ */ (() => {
 })();
 
 /**
- * Iterates over the values of a body. All values of a chunk are decoded at once, so that `next` can resolve without
- * waiting. Nested async generators would create several promises for each value.
+ * Iterates over the values of a body. All values in a chunk are decoded at once, so that `next` can resolve without
+ * waiting. Not built from nested async generators, which would create several promises per value.
  */
 export class StreamValues<T> extends AsyncIterators implements AsyncGenerator<T, void, undefined> {
   declare [Symbol.asyncIterator]: () => AsyncGenerator<T, void, undefined>;
@@ -39,9 +42,9 @@ export class StreamValues<T> extends AsyncIterators implements AsyncGenerator<T,
   readonly #step: ChunkStep<T>;
   #values: T[] = [];
   #next = 0;
-  /** The end of the iteration, set when reading stops. */
+  /** Outcome of the iteration. Set when reading stops. */
   #outcome: { readonly error?: unknown } | undefined;
-  /** Number of pending calls, and the promise of the last pending call. */
+  /** Number of pending calls. */
   #waiting = 0;
   #last: Promise<IteratorResult<T, void>> = undefined as never;
 
@@ -77,7 +80,7 @@ export class StreamValues<T> extends AsyncIterators implements AsyncGenerator<T,
     });
   }
 
-  /** Runs `settle` after all pending calls. `settle` must decrement `#waiting`. */
+  /** Runs `settle` after all pending calls. Then, `settle` must decrement `#waiting`. */
   #inTurn(settle: () => Promise<IteratorResult<T, void>>): Promise<IteratorResult<T, void>> {
     this.#last = this.#waiting++ > 0 ? this.#last.then(settle, settle) : settle();
     return this.#last;

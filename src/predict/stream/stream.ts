@@ -30,20 +30,23 @@ export function openPredictStream(
   return openStream(pool, plan, body, {}, (result) => new PredictStream(result, plan, idleTimeout));
 }
 
-/** Decodes values from text in parts. Undefined ends the text. Values added before an error are delivered. */
+/**
+ * Decodes values from text that arrives in parts. Undefined marks the end of the text. Values added before an error are
+ * still delivered.
+ */
 type TextReader<T> = (text: string | undefined, values: T[]) => void;
 
-/** Maximum time in milliseconds from the last event to the end of the body. After it, the connection is closed. */
+/** Maximum time from the last event to the end of the body, in milliseconds. After that, the connection is closed. */
 const DRAIN_MS = 1_000;
 
 /**
- * A response whose body is read while it arrives. The body can be read only once: by `for await`, which yields
- * bytes, or by one of the methods `text`, `bytes`, `lines`, `events`, `json` and `chat`. Leaving the loop early ends
- * the request. Unread data causes backpressure: the service cannot send more data until the caller reads.
+ * A response whose body is read while it arrives. The body can be read only once: by `for await`, which yields bytes,
+ * or by one of the methods `text`, `bytes`, `lines`, `events`, `json` and `chat`. Leaving the loop early ends the
+ * request. Unread data causes backpressure: the service cannot send more data until the caller reads.
  *
- * All reads reject with the reason of the caller's signal, with `EasTimeoutError` (phase `"idle"`) if no data
- * arrives within `idleTimeout`, and with `EasNetworkError` if the connection breaks. The error's `received` contains
- * the text that was received before the error.
+ * All reads reject with the signal's reason if the caller aborts, with `EasTimeoutError` (phase `"idle"`) if no data
+ * arrives within `idleTimeout`, and with `EasNetworkError` if the connection breaks. The error's `received` property
+ * contains the text received before the error.
  *
  * @example
  * const stream = await client.stream(body, { path: "/v1/chat/completions" });
@@ -108,7 +111,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
     }, false);
   }
 
-  /** Resolves with the whole body. Rejects with `EasDecodeError` if the body exceeds `maxResponseBytes`. */
+  /** Reads the whole body. Rejects with `EasDecodeError` if the body exceeds `maxResponseBytes`. */
   async bytes(): Promise<Bytes> {
     const chunks: Uint8Array[] = [];
     let length = 0;
@@ -121,8 +124,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
   }
 
   /**
-   * Resolves with the whole body as text. Rejects with `EasDecodeError` if the body is not UTF-8 or exceeds
-   * `maxResponseBytes`.
+   * Reads the whole body as text. Rejects with `EasDecodeError` if the body is not UTF-8 or exceeds `maxResponseBytes`.
    */
   async text(): Promise<string> {
     let whole = "";
@@ -144,21 +146,21 @@ export class PredictStream implements AsyncIterable<Bytes> {
   }
 
   /**
-   * Iterates over the server-sent events of the body. Ends at `[DONE]`, which is not yielded.
+   * Iterates over the server-sent events in the body. Ends at `[DONE]`, which is not yielded.
    *
-   * Rejects with `EasStreamError` if the service reports an error. Such a report is an event with the name `error`,
-   * or an event whose data is a JSON object with an `error`. Also rejects with `EasStreamError` if the stream was
-   * cut off. Such a stream ends within an event, or before the last event of OpenAI's or Anthropic's API. It may
-   * also end with a line that is not part of an event, such as `Bad Request` from the LLM gateway.
+   * Rejects with `EasStreamError` in the following cases:
+   * - The service reported an error: an event named `error`, or an event whose data is a JSON object with an `error`.
+   * - The stream was cut off within an event, or before the last event that OpenAI's or Anthropic's API requires.
+   * - The stream ended with a line that is not part of an event, such as `Bad Request` from the LLM gateway.
    */
   events(): AsyncGenerator<ServerSentEvent, void, undefined> {
     return this.#textValues(this.#eventReader((event) => event));
   }
 
   /**
-   * Iterates over the JSON values of the body. If the `Content-Type` is `text/event-stream`, the values are the data
-   * of the events. Otherwise, the values are separated by line breaks, or by NUL characters, which older LLM
-   * services of EAS send. The type `T` is not checked.
+   * Iterates over the JSON values in the body. If the `Content-Type` is `text/event-stream`, each event's data is a
+   * value. Otherwise, the values are separated by line breaks, or by NUL characters, which older EAS LLM services send.
+   * The type `T` is not checked.
    *
    * Rejects with `EasDecodeError` for text that is not JSON. Rejects with `EasStreamError` for an object whose only
    * field is `error`, and for a stream that was cut off.
@@ -169,12 +171,11 @@ export class PredictStream implements AsyncIterable<Bytes> {
   }
 
   /**
-   * Reads the body as the response of a language model, in the format of OpenAI's chat completions or completions.
-   * Returns an iterable of text, reasoning and function calls, which also provides the final message. Also accepts
-   * complete JSON responses, which some services send for `stream: true`.
+   * Reads the body as a language model's response, in OpenAI's chat completions or completions format. Returns an
+   * iterable of text, reasoning and function calls, which also provides the final message. Also accepts complete JSON
+   * responses, which some services send for `stream: true`.
    *
-   * Reads reject with the same errors as those of `events`. They also reject with `EasDecodeError` if the stream has
-   * no choices.
+   * Reads reject with the same errors as `events`, and with `EasDecodeError` if the stream has no choices.
    *
    * @example
    * const stream = await client.stream(body, { path: "/v1/chat/completions" });
@@ -195,20 +196,20 @@ export class PredictStream implements AsyncIterable<Bytes> {
 
   /** Ends the request. Pending reads reject with `reason`, by default an `AbortError`. Has no effect after the end. */
   cancel(reason: unknown = new DOMException("the stream was canceled", "AbortError")): void {
-    // After the last event, the response is complete, even if the body has not ended yet.
+    // The response is complete after the last event, even if the body has not ended yet.
     if (!this.#hasEnded && !this.#isDone) this.#isComplete = false;
     this.#isTaken = true;
     this.#response.cancel(reason);
   }
 
-  /** Returns the status, the content type and the state, for logs. */
+  /** Returns the status, the content type and the state for logs. */
   toString(): string {
     const state = this.#hasEnded ? "ended" : this.#isTaken ? "being read" : "not read";
     const type = this.headers.get("content-type") ?? undefined;
     return listFacts("PredictStream", { status: this.status, type, endpoint: this.endpoint, state });
   }
 
-  /** Decodes events and converts them with `read`. An event for which `read` returns undefined is skipped. */
+  /** Decodes events and converts them with `read`. Skips an event if `read` returns undefined for it. */
   #eventReader<T>(read: (event: ServerSentEvent) => T | undefined): TextReader<T> {
     const step = eventStep();
     let count = 0;
@@ -253,7 +254,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
           ? errorOfEnd({ why: "with a line that is not JSON", line: GATEWAY_LINE }, count, this.#call)
           : thrown;
       }
-      // A JSON document is a single value, whose syntax shows whether it is complete.
+      // A JSON document is a single value whose syntax shows whether it is complete.
       if (text !== undefined) return;
       if (count === 1 && /\/json\b/i.test(this.headers.get("content-type") ?? "")) this.#isComplete = true;
       const end = chunks.end();
@@ -263,8 +264,8 @@ export class PredictStream implements AsyncIterable<Bytes> {
   }
 
   /**
-   * Decodes the chunks of a chat, or a complete response. The two are distinguished by the first character, because
-   * an event stream cannot begin with a bracket.
+   * Decodes the chunks of a chat, or a complete response. The first character distinguishes the two, because an event
+   * stream cannot begin with a bracket.
    */
   #chatReader(): TextReader<unknown> {
     let reader: TextReader<unknown> | undefined;
@@ -291,7 +292,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
     return /^text\/event-stream\b/i.test(this.headers.get("content-type") ?? "");
   }
 
-  /** Iterates over the values that `reader` decodes from the text of the body. */
+  /** Iterates over the values that `reader` decodes from the body's text. */
   #textValues<T>(reader: TextReader<T>): AsyncGenerator<T, void, undefined> {
     const decode = this.#decoder();
     return this.#values<T>((chunk, values) => {
@@ -368,7 +369,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
     else this.#response.cancel(undefined);
   }
 
-  /** Waits for the end of the body, so that the connection can be reused. The end usually arrives immediately. */
+  /** Waits for the end of the body, so that the connection can be reused. Usually, the end has already arrived. */
   async #drain(): Promise<void> {
     const reader = this.#reader as ChunkReader;
     const timer = setTimeout(() => this.#response.cancel(undefined), DRAIN_MS);
@@ -381,7 +382,7 @@ export class PredictStream implements AsyncIterable<Bytes> {
     }
   }
 
-  /** Returns the error of the call for a thrown value; undefined if the caller has stopped reading. */
+  /** Converts a thrown value to the call's error; undefined if the caller has stopped reading. */
   #explain(thrown: unknown): unknown {
     const error = thrown instanceof EasDecodeError ? decodeFailure(this.#call, thrown) : thrown;
     if (isEasError(error)) Object.assign(error, { received: this.#received.text });

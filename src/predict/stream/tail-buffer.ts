@@ -1,6 +1,6 @@
 import { redactText, type Secrets } from "../../call/failures/redact.js";
 
-/** Maximum number of characters of a stream that are kept for its error. */
+/** Maximum number of characters of a stream to keep for its error. */
 const MAX_CHARACTERS = 1024 * 1024;
 
 /** Keeps the end of a text, with the token redacted. */
@@ -17,8 +17,7 @@ export class TailBuffer {
   add(text: string): void {
     this.#texts.push(text);
     this.#length += text.length;
-    // The text is truncated only when it reaches twice the maximum length, so that not every chunk causes a
-    // truncation.
+    // Truncate only when the text reaches twice the maximum length, so that not every chunk causes a truncation.
     if (this.#length > 2 * MAX_CHARACTERS) this.#keep();
   }
 
@@ -28,7 +27,7 @@ export class TailBuffer {
     return redactText(this.#texts.join(""), this.#token);
   }
 
-  /** The kept text, which may contain the token. */
+  /** The kept text, not redacted. */
   get raw(): string {
     return this.#texts.join("");
   }

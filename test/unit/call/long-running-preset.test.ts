@@ -175,7 +175,7 @@ describe("with a simulated clock", () => {
     const waits = warn.mock.calls.filter(([message]) => message.includes("is not ready"));
     expect(waits).toEqual([
       [
-        "eas-prediction: the service at http://gateway.example/api/predict/svc is not ready (empty 404), and the call waits for it, at most 600000 ms. If you do not expect that, check the service name",
+        "eas-prediction: the service at http://gateway.example/api/predict/svc is not ready (empty 404), so the call waits up to 600000 ms. If this is unexpected, check the service name",
       ],
     ]);
     const onWait = vi.fn();

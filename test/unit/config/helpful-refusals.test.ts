@@ -35,7 +35,7 @@ describe("JSON values instead of text", () => {
       const error = await errorOf(call);
       expect(error).toBeInstanceOf(TypeError);
       expect(error.code).toBe("ERR_EAS_ARG_REQUEST");
-      expect(error.message).toMatch(/^predict takes text, bytes, .*a plain object or array \(sent as JSON\).*, not /);
+      expect(error.message).toMatch(/^predict accepts text, bytes, .*a plain object or array \(sent as JSON\).*, not /);
     }
     expect(emulator.requests).toHaveLength(0);
   });

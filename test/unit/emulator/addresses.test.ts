@@ -154,7 +154,7 @@ describe("diagnose()", () => {
     const diagnosis = await diagnose({ customUrl }, path);
     expect(diagnosis).toMatchObject({ ok: false, finding: "path", status });
     expect(diagnosis.message).toContain(
-      `. The host ${hostname} leads to the service "${hostname.split(".")[0]}" and takes paths unchanged: leave "${named}" out of the path`,
+      `. The host ${hostname} leads to the service "${hostname.split(".")[0]}" and forwards paths unchanged: leave "${named}" out of the path`,
     );
   });
 
@@ -173,14 +173,14 @@ describe("diagnose()", () => {
     const diagnosis = await diagnose({ customUrl: `http://${DOMAIN}/v1/chat/completions` });
     expect(diagnosis).toMatchObject({ ok: false, finding: "path", status: 404 });
     expect(diagnosis.message).toContain(
-      `. The host ${DOMAIN} is a gateway, and the path names no service: it must begin with "/api/predict/<service>"`,
+      `. The host ${DOMAIN} is a gateway, but the path does not name a service: it must begin with "/api/predict/<service>"`,
     );
   });
 
   test("explains a missing service name", async () => {
     const diagnosis = await diagnose({ endpoint: DOMAIN });
     expect(diagnosis).toMatchObject({ ok: false, finding: "settings" });
-    expect(diagnosis.message).toContain("names no service: set serviceName, or customUrl");
+    expect(diagnosis.message).toContain("does not contain one: set serviceName, or customUrl");
   });
 
   const failing = (message: string, systemCode?: string): PredictClientOptions => ({

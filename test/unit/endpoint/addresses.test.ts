@@ -153,7 +153,7 @@ describe("the host of a service", () => {
       );
       expect(error).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_ENDPOINT" });
       expect(error.message).toBe(
-        `endpoint "${SERVICE_HOST}" is the host of one service: for ENDPOINT_TYPE_DIRECT set it to the region's discovery, for example "pai-eas-vpc.cn-shanghai.aliyuncs.com", and set serviceName`,
+        `endpoint "${SERVICE_HOST}" is the host of one service: for ENDPOINT_TYPE_DIRECT, set it to the region's discovery service, for example "pai-eas-vpc.cn-shanghai.aliyuncs.com", and set serviceName`,
       );
     }
   });
@@ -287,7 +287,7 @@ describe("a path pasted behind the service", () => {
     );
     expect(error).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_ENDPOINT" });
     expect(error.message).toBe(
-      `endpoint "http://${gateway}${path}" has the path "${path.replace(/\/api.*/, "")}", and a gateway has only /api/predict/<service>: pass other paths in the call option path`,
+      `endpoint "http://${gateway}${path}" has the path "${path.replace(/\/api.*/, "")}", but a gateway has only /api/predict/<service>: pass other paths in the path option of the call`,
     );
   });
 });
@@ -342,7 +342,7 @@ test("a gateway without a service says what is missing", async () => {
   const error = await errorOf(sentBy({ endpoint: FORMS["dedicated gateway"].host }));
   expect(error).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_SERVICE_NAME" });
   expect(error.message).toBe(
-    `serviceName is empty, and the endpoint "${FORMS["dedicated gateway"].host}" names no service: set serviceName, or customUrl for a server that is not behind an EAS gateway`,
+    `serviceName is empty, and the endpoint "${FORMS["dedicated gateway"].host}" does not contain one: set serviceName, or customUrl for a server that is not behind an EAS gateway`,
   );
 });
 

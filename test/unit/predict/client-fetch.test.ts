@@ -347,7 +347,7 @@ describe("openai()", () => {
 
   test('refuses auth "signature", because requests of libraries are not signed', async () => {
     const client = clientOf(await startStreamServer(echo));
-    const message = "auth must be one of auto, token, bearer; pass the token itself in the option token";
+    const message = "auth must be one of auto, token, bearer; pass the token itself in the token option";
     const auth = "signature" as never;
     expect(thrownBy(() => client.openai({ auth }))).toMatchObject({ code: "ERR_EAS_ARG_OPTION", message });
     expect(await errorOf(client.fetch("/", {}, { auth }))).toMatchObject({ code: "ERR_EAS_ARG_OPTION", message });

@@ -300,7 +300,7 @@ describe("the method", () => {
       expect([error.name, error.code, error.message]).toEqual([
         "TypeError",
         "ERR_EAS_ARG_REQUEST",
-        'a GET has no body: pass null as the input and the values as the option query, or set method to "POST"',
+        'a GET has no body: pass null as the input and the values in the query option, or set method to "POST"',
       ]);
     }
   });
@@ -395,7 +395,7 @@ test("refuses a Blob above maxRequestBytes before reading it", async () => {
   const read = { arrayBuffer: () => Promise.reject(new Error("it was read")) };
   const blob = Object.assign(new Blob(["xy"]), read) as Blob;
   const error = await errorOf(clientOf(await startServer(), { maxRequestBytes: 1 }).predict(blob));
-  expect(error.message).toContain("the request body has 2 bytes, and the limit is 1");
+  expect(error.message).toContain("the request body is 2 bytes, but the limit is 1");
 });
 
 test("an abort ends the reading of an input", async () => {

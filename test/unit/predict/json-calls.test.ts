@@ -163,7 +163,7 @@ describe("client.json with a schema", () => {
     });
     const error = await errorOf(client.json({}, { schema: ofValibot }));
     expect(error).toMatchObject({ code: "ERR_EAS_SCHEMA", path: ["id"], value: "7" });
-    expect(error.message).toMatch(/: response\.id does not fit the schema: taken\. The value is "7"\.$/);
+    expect(error.message).toMatch(/: response\.id does not match the schema: taken\. The value is "7"\.$/);
   });
 
   test.each<[string, StandardSchema]>([
@@ -187,7 +187,7 @@ describe("client.json with a schema", () => {
       retryable: false,
     });
     expect(error.message).toMatch(
-      /^POST http:.*\/api\/predict\/svc: response\.choices\[0\]\.message\.content does not fit the schema: .+\. The value is null\.$/,
+      /^POST http:.*\/api\/predict\/svc: response\.choices\[0\]\.message\.content does not match the schema: .+\. The value is null\.$/,
     );
     expect(JSON.parse(JSON.stringify(error))).toMatchObject({
       name: "EasSchemaError",
@@ -202,7 +202,7 @@ describe("client.json with a schema", () => {
     const client = clientOf(await serverOf("[1]"));
     const error = await errorOf(client.json({}, { schema: z.object({}) }));
     expect(error).toMatchObject({ path: [], value: [1] });
-    expect(error.message).toMatch(/: response does not fit the schema: .*The value is \[1\]\.$/);
+    expect(error.message).toMatch(/: response does not match the schema: .*The value is \[1\]\.$/);
     const other = clientOf(await serverOf("{}"));
     const missing = await errorOf(other.json({}, { schema: z.object({ constructor: z.string(), "a b": z.string() }) }));
     expect(missing).toMatchObject({ path: ["constructor"], value: undefined });

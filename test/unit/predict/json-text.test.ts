@@ -33,7 +33,7 @@ describe("refuses a value that JSON would omit or change, with its path", () => 
     ["a function", { f: Math.abs }, "input.f is the function abs: JSON has no such value; leave it out"],
     ["a method of a class", { f: { g() {} } }, "input.f.g is the function g: JSON has no such value; leave it out"],
     ["a symbol", [Symbol("s")], "input[0] is Symbol(s): JSON has no such value; leave it out"],
-    ["a bigint", { id: 5n }, "input.id is 5n: JSON has no bigint; pass a number, or String(value)"],
+    ["a bigint", { id: 5n }, "input.id is 5n: JSON does not have bigints; pass a number, or String(value)"],
     ["NaN", [1, 2, NaN], `input[2] is NaN: ${NUMBER}`],
     ["Infinity", { x: -Infinity }, `input.x is -Infinity: ${NUMBER}`],
     [

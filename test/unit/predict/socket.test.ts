@@ -336,10 +336,10 @@ describe("arguments that are refused before anything is sent", () => {
   test.each<[string, unknown, unknown, string, RegExp]>([
     ["protocols of the wrong kind", "chat", { protocols: 1 }, "ERR_EAS_ARG_OPTION", /protocols is 1/],
     ["a protocol that is no name", "chat", { protocols: ["a b"] }, "ERR_EAS_ARG_OPTION", /"a b"/],
-    ["an empty protocol", "chat", { protocols: "" }, "ERR_EAS_ARG_OPTION", /protocols has ""/],
+    ["an empty protocol", "chat", { protocols: "" }, "ERR_EAS_ARG_OPTION", /protocols contains ""/],
     ["a protocol twice", "chat", { protocols: ["a", "a"] }, "ERR_EAS_ARG_OPTION", /only once/],
-    ["protocols in the place of options", "chat", ["a"], "ERR_EAS_ARG_OPTION", /connect takes options/],
-    ["null", "chat", null, "ERR_EAS_ARG_OPTION", /connect takes options/],
+    ["protocols in the place of options", "chat", ["a"], "ERR_EAS_ARG_OPTION", /connect accepts options/],
+    ["null", "chat", null, "ERR_EAS_ARG_OPTION", /connect accepts options/],
     ["options in the place of the path", { protocols: [] }, {}, "ERR_EAS_ARG_PATH", /path is of type object/],
     ["a path outside", "../x", {}, "ERR_EAS_ARG_PATH", /path/],
     ["a timeout", "chat", { timeout: 0 }, "ERR_EAS_ARG_TIMEOUT", /timeout is 0/],

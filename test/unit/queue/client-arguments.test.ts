@@ -328,7 +328,7 @@ const CASES: Case[] = [
   [
     "put: a body larger than maxRequestBytes",
     (client) => client.put("x".repeat(1001)),
-    ["RangeError", "ERR_EAS_ARG_BODY_SIZE", /1001 bytes, and the limit is 1000/],
+    ["RangeError", "ERR_EAS_ARG_BODY_SIZE", /1001 bytes, but the limit is 1000/],
   ],
 ];
 

@@ -282,7 +282,7 @@ describe("limits of the queue", () => {
     await client.put(mebibyte);
     const error = await errorOf(client.put(new Uint8Array(mebibyte.length + 1)));
     expect(error).toMatchObject({ name: "RangeError", code: "ERR_EAS_ARG_BODY_SIZE" });
-    expect(error.message).toContain("1048577 bytes, and the limit is 1048576 (the maximum of the shared gateway");
+    expect(error.message).toContain("1048577 bytes, but the limit is 1048576 (the maximum of the shared gateway");
     expect(transport.requests.filter(({ method }) => method === "POST")).toHaveLength(1);
     const own = recordingQueueClient({ endpoint, maxRequestBytes: Number.POSITIVE_INFINITY });
     await own.client.put(new Uint8Array(mebibyte.length + 1));

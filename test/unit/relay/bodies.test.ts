@@ -85,7 +85,7 @@ describe("request body", () => {
     expect(response.status).toBe(status);
     if (status === 200) expect(await response.text()).toBe("fourfour");
     else {
-      expect((await refusalOf(response))[1]).toBe(`the body has more than ${maxBytes} bytes`);
+      expect((await refusalOf(response))[1]).toBe(`the body is larger than ${maxBytes} bytes`);
       expect(String(reason)).toContain("more than");
       // The owner of the relay is not notified of errors of the caller.
       expect(errors).toEqual([]);

@@ -336,7 +336,7 @@ describe("streams", () => {
     const response = await answered;
     expect(response.statusCode).toBe(413);
     expect(String((await response[Symbol.asyncIterator]().next()).value)).toBe(
-      '{"error":"the body has more than 10 bytes"}',
+      '{"error":"the body is larger than 10 bytes"}',
     );
     await gone;
     expect(received).toBeLessThanOrEqual(10);

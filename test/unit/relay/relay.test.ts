@@ -491,7 +491,7 @@ describe("authorize", () => {
       authorize: async (request) => !!(await read(request)),
     });
     const response = await ask("/", { body: new ReadableStream({ pull }, { highWaterMark: 0 }) });
-    expect(await refusalOf(response)).toEqual([413, "the body has more than 100 bytes"]);
+    expect(await refusalOf(response)).toEqual([413, "the body is larger than 100 bytes"]);
     expect(made).toBeLessThan(20);
     expect([calls, errors]).toEqual([[], []]);
   });
@@ -628,7 +628,7 @@ describe("failures behind the relay", () => {
         () => Promise.reject(new Error("down")),
         {},
         502,
-        "the relay itself failed; its option onError receives the cause",
+        "the relay itself failed; its onError option receives the cause",
       ],
       [() => Promise.reject(new EasTimeoutError("", { phase: "headers", timeout: 1 })), {}, 504, "its option onError"],
       [undefined, { allow: [{ paths: ["/other"] }] }, 403, "the relay itself refused the request"],

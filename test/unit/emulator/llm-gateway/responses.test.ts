@@ -222,7 +222,7 @@ describe("hints distinguish the gateway from the engine", () => {
       'Post "/v1/chat/completions//////////": stopped after 10 redirects\n',
       /^the engine redirects the LLM gateway/,
     ],
-    [400, asEvent("failed to unmarshal response"), /^the LLM gateway could not read the response of its engine/],
+    [400, asEvent("failed to unmarshal response"), /^the LLM gateway could not read its engine's response/],
   ])("for %i %j", async (status, body, hint) => {
     const server = await startServer();
     server.always(answer(status, PLAIN, body));

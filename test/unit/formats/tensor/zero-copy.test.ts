@@ -161,7 +161,7 @@ describe("a call with zeroCopy", () => {
   test("is rejected if the body is too large, before anything is sent", async () => {
     const server = await startService();
     const client = clientOf(server, { zeroCopy: true, maxRequestBytes: bytes.length - 1 });
-    expect((await errorOf(client.predict(request()))).message).toContain(`the request body has ${bytes.length} bytes`);
+    expect((await errorOf(client.predict(request()))).message).toContain(`the request body is ${bytes.length} bytes`);
     expect(server.requests).toEqual([]);
   });
 

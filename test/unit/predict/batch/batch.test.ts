@@ -311,7 +311,7 @@ describe("an error in a batch", () => {
     const requests = ["1", 2, undefined, broken, "5"] as unknown as string[];
     const results = await batch(client, requests, { onError: "collect" });
     expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "rejected", "rejected", "fulfilled"]);
-    expect((results[1] as PromiseRejectedResult).reason.message).toMatch(/predict takes text.*not 2$/);
+    expect((results[1] as PromiseRejectedResult).reason.message).toMatch(/predict accepts text.*not 2$/);
     expect((results[3] as PromiseRejectedResult).reason.message).toBe("cannot");
     expect(emulator.requests).toHaveLength(2);
     expect((await errorOf(batch(client, [broken]))).message).toBe("cannot");
