@@ -157,7 +157,7 @@ export function optionsOf<O extends { readonly endpoint?: string | undefined }>(
   if (!isOptions || ["URL", "Request"].includes(tagOf(first))) {
     throw argumentTypeError(
       "ERR_EAS_ARG_OPTION",
-      `${client} takes an options object or an endpoint string, not ${show(first)}`,
+      `${client} accepts an options object or an endpoint string, not ${show(first)}`,
     );
   }
   return first;

@@ -273,7 +273,8 @@ function parseUrl(name: string, text: string): URL {
   const trimmed = text.trim();
   // URL parsers drop some control characters and treat a backslash as a slash, so reject both.
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the expression rejects control characters
-  if (/[\x00-\x1f\x7f\\]/.test(trimmed)) throw badUrl(name, text, "has a control character or a backslash: remove it");
+  if (/[\x00-\x1f\x7f\\]/.test(trimmed))
+    throw badUrl(name, text, "contains a control character or a backslash: remove it");
   // Reject these forms because URL parsers would treat "https" in "https:8080" as a host, and would ignore the third
   // slash in "https:///host".
   if (/^https?:(?!\/\/[^/])\D/i.test(trimmed)) throw badUrl(name, text, 'must have "//" and a host after the scheme');

@@ -20,7 +20,7 @@ export function checkSegments(code: EasArgumentErrorCode, name: string, text: st
   checkText(code, name, text);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the expression rejects control characters
   if (/[\x00-\x1f\x7f]/.test(text)) {
-    throw argumentTypeError(code, `${name} ${show(text)} has a control character`);
+    throw argumentTypeError(code, `${name} ${show(text)} contains a control character`);
   }
   // Also split the text at escaped slashes, because some proxies decode them before they resolve the path.
   for (const segment of text.split(/[/\\]|%2f|%5c/i)) {

@@ -122,7 +122,7 @@ const MAX_PIXELS = 65_535;
 /** Checks the options, and computes the tables. Throws a `TypeError` or `RangeError` whose message begins with `of`. */
 export function checkImageOptions(options: ImageOptions<ImageDType>, of: string): CheckedImageOptions {
   if (typeof options !== "object" || options === null) {
-    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${of} takes options such as { size: 224 }, not ${show(options)}`);
+    throw argumentTypeError("ERR_EAS_ARG_OPTION", `${of} accepts options such as { size: 224 }, not ${show(options)}`);
   }
   checkOptionNames(of, options, IMAGE_OPTIONS);
   const { size, shorterSide, background } = options;

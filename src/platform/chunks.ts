@@ -2,9 +2,9 @@ import type { Bytes } from "../formats/request.js";
 import type { ByteStream } from "./contract.js";
 
 /**
- * Reads a stream to its end and returns its bytes. If the stream exceeds `maxBytes`, throws the error that
- * `tooLarge` returns. Without `tooLarge`, returns the first `maxBytes` bytes. The received chunks are added to
- * `chunks`, for callers that can use an incomplete body.
+ * Reads a stream to its end and returns its bytes. If the stream exceeds `maxBytes`, throws the error that `tooLarge`
+ * returns. Without `tooLarge`, returns the first `maxBytes` bytes. Adds the received chunks to `chunks` for callers
+ * that can use an incomplete body.
  */
 export async function readAll(
   stream: ByteStream,
@@ -29,15 +29,15 @@ export async function readAll(
 }
 
 /**
- * Size in bytes below which a chunk counts as small. Many small chunks take more memory for their objects than for
- * their bytes.
+ * Size in bytes below which a chunk counts as small. Many small chunks use more memory for their objects than for their
+ * bytes.
  */
 const SMALL_BYTES = 4096;
-/** Maximum number of consecutive small chunks before they are joined. */
+/** Number of consecutive small chunks at which they are joined. */
 const MAX_SMALL = 1024;
 
 /**
- * Appends a chunk. Consecutive small chunks are joined, so that a body that arrives byte by byte takes no more
+ * Appends a chunk. Consecutive small chunks are joined, so that a body that arrives byte by byte does not use more
  * memory than other bodies.
  */
 export function pushChunk(chunks: Uint8Array[], chunk: Uint8Array): void {
@@ -51,7 +51,7 @@ export function pushChunk(chunks: Uint8Array[], chunk: Uint8Array): void {
   if (chunks.length - first > 1) chunks.push(joinChunks(chunks.splice(first), length));
 }
 
-/** Whether a body is a list of chunks. Does not test for `Uint8Array`, because an array can be from another realm. */
+/** Whether a body is a list of chunks. Does not test for `Uint8Array`, because an array may come from another realm. */
 export function isChunkList<B extends object>(body: B | readonly B[] | null): body is readonly B[] {
   return Array.isArray(body);
 }
@@ -70,7 +70,7 @@ export function joinChunks(chunks: readonly Uint8Array[], length: number): Bytes
   return whole;
 }
 
-/** Copies chunks one after another to the start of `target`. */
+/** Copies chunks into `target`, one after another, starting at the beginning. */
 export function copyChunks(chunks: readonly Uint8Array[], target: Uint8Array): void {
   let offset = 0;
   for (const chunk of chunks) {

@@ -1,6 +1,6 @@
 import { chunkStream, type PieceSource } from "./piece-stream.js";
 
-/** A response whose body is read in chunks. It avoids the cost of a `Response` and its stream. */
+/** A response whose body is read in chunks. Avoids the cost of a `Response` and its stream. */
 export interface PieceResponse {
   readonly status: number;
   readonly headers: Headers;
@@ -10,7 +10,7 @@ export interface PieceResponse {
 /** A function that handles a request, and returns a `PieceResponse` if possible. */
 export interface PieceHandler {
   readonly handle: (request: Request) => Promise<Response | PieceResponse>;
-  /** Whether other code may clone the request. Otherwise, only the request itself needs a signal. */
+  /** Whether other code may clone the request. If not, only the request itself needs a signal. */
   readonly mayClone: boolean;
 }
 
@@ -29,8 +29,8 @@ export function responseHandler(handler: PieceHandler): (request: Request) => Pr
 }
 
 /**
- * Returns the `PieceHandler` from which `responseHandler` created a function, or undefined for other functions.
- * Calling the `PieceHandler` directly saves a listener for each request.
+ * Returns the `PieceHandler` from which `responseHandler` created a function, or undefined for other functions. Calling
+ * the `PieceHandler` directly saves one listener per request.
  */
 export function pieceHandlerOf(handle: object): PieceHandler | undefined {
   return handlers.get(handle);

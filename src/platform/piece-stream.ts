@@ -5,13 +5,13 @@ export interface PieceSource {
   /** Resolves with the next chunk, or with undefined at the end. Only one read can be pending. */
   read(): Promise<Bytes | undefined>;
   cancel(reason: unknown): void | Promise<void>;
-  /** Returns the error if the stream ended with a failure. Chunks that were read before the failure are delivered. */
+  /** Returns the error if the stream failed. Chunks that were read before the failure are still delivered. */
   failure?(): Error | undefined;
   /** Registers a function that makes the stream fail immediately, even while there is no pending read. */
   onFail?(fail: (error: unknown) => void): void;
 }
 
-/** Reads a stream in the same way as `ReadableStreamDefaultReader`. */
+/** Reads a stream like `ReadableStreamDefaultReader`. */
 export interface PieceStreamReader {
   read(): Promise<Bytes | undefined>;
   cancel(reason?: unknown): Promise<void>;
@@ -19,10 +19,10 @@ export interface PieceStreamReader {
   readonly closed: Promise<unknown>;
 }
 
-/** The streams of this package, with their sources. */
+/** The sources of streams that this package created. */
 const sources = /* @__PURE__ */ new WeakMap<ReadableStream, QueuedSource>();
 
-/** Creates a stream that reads up to `aheadBytes` bytes ahead of its consumer. */
+/** Creates a stream that reads ahead of its consumer by up to `aheadBytes` bytes. */
 export function chunkStream(source: PieceSource, aheadBytes: number): ReadableStream<Bytes> {
   const queued = new QueuedSource(source);
   // Some edge runtimes do not have ByteLengthQueuingStrategy. An empty chunk counts as one byte, so that the stream
@@ -34,8 +34,8 @@ export function chunkStream(source: PieceSource, aheadBytes: number): ReadableSt
 }
 
 /**
- * Locks a stream and reads it. If `chunkStream` created the stream, its source is read directly. Two queued streams
- * in series would take as much time as all other work of a relay.
+ * Locks a stream and reads it. If `chunkStream` created the stream, its source is read directly, because two queued
+ * streams in series would double a relay's work.
  */
 export function readPieces(stream: ReadableStream<Bytes>): PieceStreamReader {
   const reader = stream.getReader();
@@ -76,12 +76,12 @@ class QueuedSource {
     try {
       this.#pulled = this.#failure ? undefined : this.#source.read();
       const piece = await this.#pulled;
-      // A direct reader has started in the meantime and receives this chunk.
+      // A direct reader has started in the meantime and will receive this chunk.
       if (this.#isDirect) return;
       this.#pulled = undefined;
       if (piece !== undefined) return controller.enqueue(piece);
       this.#failure ??= this.#source.failure?.();
-      // An error would discard the queue, so the error is delayed until the queue is empty. The stream pulls again
+      // Delay the error until the queue is empty, because an error would discard the queue. The stream pulls again
       // after each read.
       if (this.#failure !== undefined && controller.desiredSize !== this.#highWaterMark) return;
       this.#isOver = true;

@@ -1,12 +1,11 @@
 import type { HeaderPair, Platform, SignedRequest, Signer } from "./contract.js";
 
 /**
- * Returns a function that signs requests as the official SDKs do: with the HMAC-SHA1 of the method, the MD5 of the
- * body, the content type, the date and the path.
+ * Returns a function that signs requests as the official SDKs do. The signature is the HMAC-SHA1 of the method, the
+ * body's MD5, the content type, the date and the path.
  */
 export function signerOf(platform: Pick<Platform, "md5" | "hmacSha1">, body: readonly Uint8Array[]): Signer {
-  // The MD5 is computed only once per call. All attempts have the same body, and hashing is the largest cost of a
-  // large body.
+  // Compute the MD5 only once per call, because all attempts have the same body, and hashing a large body is expensive.
   let bodyMd5: string | undefined;
 
   function sign(request: SignedRequest, token: string): HeaderPair[] | Promise<HeaderPair[]> {

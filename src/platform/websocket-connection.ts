@@ -15,9 +15,9 @@ export const ABNORMAL = 1006;
 /** Maximum time to read the body of a refused upgrade. The status and headers are reported even if the body never ends. */
 const REFUSAL_BODY_MS = 1_000;
 
-/** Returns the error for a refused WebSocket upgrade, to which the server sent an HTTP response. */
+/** Returns the error for a WebSocket upgrade that the server refused with an HTTP response. */
 export function upgradeRefused(status: number, response?: TransportResponse): TransportError {
-  return new TransportError(`the server responded to the WebSocket upgrade with ${status}`, {
+  return new TransportError(`the server responded to the WebSocket upgrade with status ${status}`, {
     sent: "maybe",
     status,
     response,
@@ -53,7 +53,7 @@ export async function refusalOf(
   return upgradeRefused(status, { status, headers, body: joinChunks(chunks, totalLength(chunks)), contentEncoding });
 }
 
-/** Returns the error for a refused upgrade whose request was sent with `fetch`. */
+/** Returns the error for a refused upgrade if the request was sent with `fetch`. */
 export async function refusedFetch({ status, headers, body }: Response): Promise<TransportError> {
   const reader = body?.getReader();
   const error = await refusalOf(status, headers, async () => (await reader?.read()) ?? { done: true });
@@ -62,7 +62,7 @@ export async function refusedFetch({ status, headers, body }: Response): Promise
 }
 
 /**
- * Returns the error for arguments that a runtime rejects. Omits the runtime's message, because in Deno it contains
+ * Returns the error for arguments that the runtime rejects. Omits the runtime's message because Deno's message contains
  * the header's value.
  */
 export function invalidDial(error: unknown): TransportError {
@@ -75,7 +75,7 @@ export function invalidDial(error: unknown): TransportError {
 
 /**
  * Runs a dial until it settles or `signal` aborts. On abort, rejects immediately with the signal's reason and aborts
- * `life`. Leaves no listener on the signal.
+ * `life`. Does not leave a listener on the signal.
  */
 export function untilAborted<T>(signal: AbortSignal, dial: (life: AbortController) => Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -83,7 +83,7 @@ export function untilAborted<T>(signal: AbortSignal, dial: (life: AbortControlle
       reject(signal.reason);
       return;
     }
-    // A separate controller is used, because the caller's signal must not end the connection once it is open.
+    // Use a separate controller, because the caller's signal must not end the connection once it is open.
     const life = new AbortController();
     const onAbort = () => {
       reject(signal.reason);
@@ -103,16 +103,13 @@ export function untilAborted<T>(signal: AbortSignal, dial: (life: AbortControlle
   });
 }
 
-/** The operations of a socket that a connection uses. */
+/** The socket operations that a connection uses. */
 export type SocketControls = Pick<
   WebSocketConnection,
   "protocol" | "send" | "close" | "terminate" | "ping" | "pause" | "resume"
 >;
 
-/**
- * Delivers messages and the close event of a socket to the callbacks in order. Queues them until the callbacks are
- * set.
- */
+/** Delivers a socket's messages and close event to the callbacks in order. Queues them until the callbacks are set. */
 export class CallbackConnection implements WebSocketConnection {
   onPong: (() => void) | undefined = undefined;
   readonly ping: (() => void) | undefined;
@@ -130,12 +127,12 @@ export class CallbackConnection implements WebSocketConnection {
   constructor(socket: SocketControls) {
     this.#socket = socket;
     this.ping = socket.ping;
-    // One network read can contain many messages. Messages that follow a pause are queued here.
+    // A network read can contain many messages, so messages that arrive after a pause are queued.
     this.pause = socket.pause && (() => this.#pause(true));
     this.resume = socket.resume && (() => this.#pause(false));
   }
 
-  // This is a getter because runtimes know the protocol only when the connection is open, not when it is created.
+  // This is a getter because runtimes know the subprotocol only once the connection is open, not when it is created.
   get protocol(): string | undefined {
     return this.#socket.protocol;
   }
@@ -170,7 +167,7 @@ export class CallbackConnection implements WebSocketConnection {
     this.#held.length = 0;
     this.#close ??= { code: ABNORMAL, reason: "" };
     this.#socket.terminate();
-    // Queued items are delivered in a microtask, because the caller may not be ready when it sets a callback.
+    // Deliver queued items in a microtask, because the caller may not be ready for them while setting a callback.
     queueMicrotask(() => this.#deliver());
   }
 
@@ -188,11 +185,11 @@ export class CallbackConnection implements WebSocketConnection {
     } finally {
       this.#delivering = false;
     }
-    // The callback may have set another callback or resumed the connection.
+    // Try again, because the callback may have set another callback or resumed the connection.
     if (this.#held.length > 0 || this.#close !== undefined) this.#deliver();
   }
 
-  /** Receives the end of the connection from the socket. Only the first end counts. */
+  /** Receives the end of the connection from the socket. Only the first call counts. */
   end(close: WebSocketClose): void {
     if (this.#close) return;
     this.#close = close;
@@ -207,7 +204,7 @@ export class CallbackConnection implements WebSocketConnection {
   }
 
   #deliver(): void {
-    // If a callback sets callbacks or resumes the connection, the loop below continues.
+    // A callback may set callbacks or resume the connection; the loop that called it continues with the queued items.
     if (this.#delivering) return;
     this.#delivering = true;
     try {

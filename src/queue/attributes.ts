@@ -9,15 +9,15 @@ import { clockNow } from "../util/timing/clock.js";
 import { MAX_INDEX } from "./values.js";
 
 /**
- * The attributes of a queue, all as text: `stream.length`, `stream.lastEntry` (missing in an empty queue),
- * `meta.maxPayloadBytes`, `consumers.list.[0]` and others. The object has no prototype, so any name can be looked
- * up.
+ * The attributes of a queue, all as text: `stream.length`, `stream.lastEntry` (missing if the queue is empty),
+ * `meta.maxPayloadBytes`, `consumers.list.[0]` and others. The object has no prototype, so any name can be looked up
+ * safely.
  */
 export type QueueAttributes = Readonly<Record<string, string>>;
 
 /**
- * Decodes a response with attributes. Throws `EasDecodeError` if the response is not a JSON object of primitive
- * values.
+ * Decodes a response that contains attributes. Throws `EasDecodeError` if the response is not a JSON object of
+ * primitive values.
  */
 export function readAttributes(body: Bytes): QueueAttributes {
   let answer: unknown;
@@ -37,11 +37,11 @@ export function readAttributes(body: Bytes): QueueAttributes {
   return attributes;
 }
 
-/** The limits of a queue that the client checks before a put. */
+/** The queue limits that the client checks before a put. */
 export interface QueueLimits {
-  /** Maximum size of an item in bytes. Infinite if the queue does not report a limit. */
+  /** Maximum size of an item in bytes. Infinity if the queue does not report a limit. */
   readonly maxPayloadBytes: number;
-  /** The name of the header for the priority. Undefined if the queue does not report a name. */
+  /** The name of the priority header. Undefined if the queue does not report a name. */
   readonly priorityHeader: string | undefined;
 }
 
@@ -62,15 +62,12 @@ function limitsOf(attributes: QueueAttributes): QueueLimits {
 }
 
 /**
- * Statuses of a queue that does not support attributes. After such a status, the client does not request attributes
- * again.
+ * Statuses returned by a queue that does not support attributes. After such a status, the client does not request
+ * attributes again.
  */
 const UNSUPPORTED_STATUSES: readonly number[] = [400, 405, 501];
 
-/**
- * Time in milliseconds after a failed request for attributes. The first put after this time requests the attributes
- * again.
- */
+/** Time after a failed request for attributes before the next put requests them again, in milliseconds. */
 const RETRY_AFTER_MS = 30_000;
 
 /** Caches the limits of the most recently used queue. */
@@ -79,7 +76,7 @@ export class LimitsCache {
   readonly #life = new AbortController();
   #queue = "";
   #limits: Promise<QueueLimits> | undefined;
-  /** Time of the next request after a failure, on the clock of `clockNow()`. */
+  /** Time of the next request after a failure, from `clockNow()`. */
   #retryAt = Number.POSITIVE_INFINITY;
 
   constructor(read: (signal: AbortSignal | undefined) => Promise<QueueAttributes>) {
@@ -87,9 +84,9 @@ export class LimitsCache {
   }
 
   /**
-   * Returns the limits of the queue with the URL `queue`. Only the first call for a queue waits until the limits are
-   * read. If they cannot be read, the queue counts as unlimited, and a later call reads them in the background.
-   * Never rejects.
+   * Returns the limits of the queue at the URL `queue`. Only the first call for a queue waits until the limits have
+   * been read. If they cannot be read, the queue is treated as unlimited, and a later call reads them in the
+   * background. Never rejects.
    */
   get(queue: string): Promise<QueueLimits> {
     if (this.#limits === undefined || this.#queue !== queue) {
@@ -103,7 +100,7 @@ export class LimitsCache {
     return this.#limits;
   }
 
-  /** Aborts requests in the background. */
+  /** Aborts background requests. */
   close(): void {
     this.#life.abort(new Error("the client is closed"));
   }
@@ -120,8 +117,8 @@ export class LimitsCache {
 }
 
 /**
- * Checks an item against the limits of its queue, and returns the header for its priority. Throws a `RangeError` if
- * the item violates a limit.
+ * Checks an item against its queue's limits and returns its priority header. Throws a `RangeError` if the item violates
+ * a limit.
  */
 export function headersWithin(
   limits: QueueLimits,
@@ -133,7 +130,7 @@ export function headersWithin(
   if (size > maxPayloadBytes) {
     throw argumentRangeError(
       "ERR_EAS_ARG_BODY_SIZE",
-      `the item has ${size} bytes, and the queue takes at most ${maxPayloadBytes} (meta.maxPayloadBytes): put the data into object storage and send its URL`,
+      `the item is ${size} bytes, but the queue accepts at most ${maxPayloadBytes} (meta.maxPayloadBytes): put the data into object storage and send its URL`,
     );
   }
   if (priority === undefined || priorityHeader === undefined) return undefined;
@@ -155,12 +152,12 @@ export function firstEntryOf(attributes: QueueAttributes): bigint | undefined {
 export function lastEntryOf(attributes: QueueAttributes): bigint | undefined {
   const last = attributes["stream.lastEntry"];
   if (last === undefined || last === "") return undefined;
-  // `MAX_INDEX` itself is rejected, because there is no index after it.
+  // Reject `MAX_INDEX` itself, because there is no index after it.
   if (/^\d{1,20}$/.test(last) && BigInt(last) < MAX_INDEX) return BigInt(last);
   throw notAttributes("stream.lastEntry is not an index");
 }
 
-/** Whether the queue has ended and therefore accepts no more items. */
+/** Whether the queue has ended and no longer accepts items. */
 export function hasEnded(attributes: QueueAttributes): boolean {
   return attributes["meta.state"] === "End";
 }

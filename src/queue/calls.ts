@@ -15,7 +15,7 @@ import { inBatches } from "./commit-batch.js";
 import { checkIdentity, checkOperationOptions } from "./options.js";
 import { checkIndexes, type FrameIndex } from "./values.js";
 
-/** Options for one call to a queue. These options override the options of the client. */
+/** Options for one call to a queue. They override the client's options. */
 export type QueueCallOptions = Pick<
   CallOptions,
   "headers" | "timeout" | "totalTimeout" | "retryCount" | "retryOn" | "signal"
@@ -30,10 +30,10 @@ export const QUEUE_CALL_OPTIONS: OptionNames<QueueCallOptions> = {
   signal: 1,
 };
 
-/** Names of the options that an operation can pass to its call: those of `QueueCallOptions`, and `onUploadProgress`. */
+/** Names of the options that an operation can pass to its call: those in `QueueCallOptions` and `onUploadProgress`. */
 const PLAN_OPTIONS = /* @__PURE__ */ changeNames(QUEUE_CALL_OPTIONS, [], { onUploadProgress: 1 });
 
-/** The names and values of the query parameters, in order. */
+/** Names and values of query parameters, in order. */
 export type QueryPairs = readonly (readonly [name: string, value: string])[];
 
 /** Headers that identify the consumer, as in the official Python and Java SDKs (queue_client.py). */
@@ -50,18 +50,18 @@ export interface QueueOperation<R> {
   readonly headers?: readonly HeaderPair[] | undefined;
   readonly body?: Bytes | undefined;
   /**
-   * Milliseconds for which the service may delay the response. This time is added to the timeouts of the attempt and
-   * of the call.
+   * Time for which the service may delay the response, in milliseconds. Added to the timeouts for the attempt and the
+   * call.
    */
   readonly longPoll?: number | undefined;
   readonly call?: QueueCallOptions | undefined;
   readonly read: (result: CallResult, transport: Transport) => R;
 }
 
-/** Sends the operation for one batch of items: calls `send` with those indexes that still need it. */
+/** Sends the operation for one batch of items by calling `send` with the indexes that still need it. */
 export type Through = (batch: readonly bigint[], send: (rest: readonly bigint[]) => Promise<void>) => Promise<void>;
 
-/** Sends the calls of a queue client with its current settings. */
+/** Sends a queue client's calls with its current settings. */
 export class QueueCalls {
   readonly pool: ConnectionPool;
   #uid: string;
@@ -76,17 +76,17 @@ export class QueueCalls {
     this.#gid = checkIdentity("gid", gid);
   }
 
-  /** The id of the consumer. */
+  /** The consumer's id. */
   get uid(): string {
     return this.#uid;
   }
 
-  /** The group of the consumer. */
+  /** The consumer's group. */
   get gid(): string {
     return this.#gid;
   }
 
-  /** Sets the id of the consumer and its group. */
+  /** Sets the consumer's id and group. */
   identify(uid: string = this.#uid, gid: string = this.#gid): void {
     this.#uid = checkIdentity("uid", uid);
     this.#gid = checkIdentity("gid", gid);
@@ -122,14 +122,14 @@ export class QueueCalls {
     return this.#template;
   }
 
-  /** Checks the settings and loads the code of the transport. */
+  /** Checks the settings and loads the transport's code. */
   async ready(): Promise<void> {
     const { plan } = this.template();
     this.pool.checkOpen();
     await this.pool.ready(plan);
   }
 
-  /** Runs the call of an operation. `late` creates the body of the request after the call has started. */
+  /** Runs an operation's call. `late` creates the request body after the call has started. */
   run<R>(operation: QueueOperation<R>, late?: CallBody): Promise<R> {
     try {
       this.pool.checkOpen();
@@ -142,8 +142,7 @@ export class QueueCalls {
   }
 
   /**
-   * Sends an operation for items in as few requests as possible. `through` sends each batch and can omit items from
-   * the batch.
+   * Sends an operation for items in as few requests as possible. `through` sends each batch and may omit items from it.
    */
   async runForAll(
     indexes: FrameIndex | Iterable<FrameIndex>,
@@ -151,17 +150,17 @@ export class QueueCalls {
     through: Through,
   ): Promise<void> {
     const batches = inBatches(checkIndexes("indexes", indexes));
-    // All operations are created first, so that nothing is sent if an argument is invalid.
+    // Create all operations first, so that nothing is sent if an argument is invalid.
     batches.map(operation);
     await Promise.all(batches.map((batch) => through(batch, (rest) => this.run(operation(rest)))));
   }
 
-  /** Returns the call plan of an operation. */
+  /** Returns the call plan for an operation. */
   planOf(operation: Omit<QueueOperation<unknown>, "read">): CallPlan {
     const { kind, method, query, path, headers = [], longPoll = 0, call = {} } = operation;
     checkOperationOptions("call options", "timeout: 1000", call, PLAN_OPTIONS);
     const { plan } = this.template();
-    // The plan is copied only if necessary, because copying it takes as long as the rest of this method.
+    // Copy the plan only if necessary, because copying it takes as long as the rest of this method.
     const common = headers.length === 0 ? plan : withHeaders(plan, headers);
     const own = Object.keys(call).length === 0 ? common : withCallOptions(common, call);
     const { wire, signed } = path === undefined ? plan.suffix : suffixOf(path, undefined);
@@ -184,14 +183,14 @@ export class QueueCalls {
 }
 
 /**
- * Creates the error for an endpoint that is the host of a single service. EAS does not document that such hosts
- * serve queues.
+ * Creates the error for an endpoint that is a single service's host. EAS does not document that such hosts serve
+ * queues.
  */
 function notOfQueues({ endpoint, serviceName }: Settings): TypeError {
   const { gateway, serviceName: own } = endpointOf({ endpoint }) ?? {};
   return argumentTypeError(
     "ERR_EAS_ARG_ENDPOINT",
-    `endpoint ${showUrl(endpoint)} is the host of a service, and queues are behind the gateway: set endpoint to ${gateway} and queueName to ${show(serviceName || own)}, or set customUrl to the queue's own URL`,
+    `endpoint ${showUrl(endpoint)} is the host of a service, but queues are behind the gateway: set endpoint to ${gateway} and queueName to ${show(serviceName || own)}, or set customUrl to the queue's own URL`,
   );
 }
 

@@ -75,7 +75,7 @@ export class QueueClient {
   constructor(options?: QueueClientOptions);
   /** Creates a client from positional arguments, as in the official Python SDK. */
   constructor(endpoint?: string, queueName?: string, customUrl?: string);
-  /** @internal Creates a client that shares the pool of another client. */
+  /** @internal Creates a client that shares another client's pool. */
   constructor(options: QueueClientOptions, pool: ConnectionPool);
   constructor(first?: string | QueueClientOptions, second?: string | ConnectionPool, customUrl?: string) {
     const [queueName, pool] = second instanceof ConnectionPool ? [undefined, second] : [second, undefined];
@@ -105,14 +105,14 @@ export class QueueClient {
     showAsText(this);
   }
 
-  /** The id of this client among the consumers of its group. */
+  /** This client's id among the consumers in its group. */
   get uid(): string {
     return this.#calls.uid;
   }
 
   /**
-   * Sets the id and the group of this client, checks the settings and loads the code of the transport. Calling it is
-   * optional. Its promise may be ignored, because the next call throws the same errors.
+   * Sets this client's id and group, checks the settings and loads the transport's code. Calling this method is
+   * optional. You may ignore its promise, because the next call rejects with the same errors.
    */
   init(uid?: string, gid?: string): Promise<void> {
     this.#calls.identify(uid, gid);
@@ -134,16 +134,15 @@ export class QueueClient {
   }
 
   /**
-   * Sets the timeout of one attempt in milliseconds. Default 5,000. The waiting time of a `get` is added to this
-   * timeout.
+   * Sets the timeout for one attempt, in milliseconds. Default 5,000. For a `get`, the time that it waits for items is
+   * added to this timeout.
    */
   setTimeout(timeout: number): this {
     return this.#set("timeout", timeout);
   }
 
   /**
-   * Sets the maximum number of retries. Default 5. A put is retried only if the queue certainly did not accept the
-   * item.
+   * Sets the maximum number of retries. Default 5. A put is retried only if the queue cannot have accepted the item.
    */
   setRetryCount(retryCount: number): this {
     return this.#set("retryCount", retryCount);
@@ -173,7 +172,7 @@ export class QueueClient {
     return this.#set("headers", [...this.#calls.settings.headers, ...checkHeaders(headers)]);
   }
 
-  /** Sets the logger for warnings. `null` disables them. */
+  /** Sets the logger for warnings. `null` disables warnings. */
   setLogger(logger: QueueLogger | null): this {
     this.#logger = checkLogger(logger);
     return this;
@@ -185,10 +184,10 @@ export class QueueClient {
   }
 
   /**
-   * Puts an item into the queue. A put that the queue may have accepted is not retried. In that case the promise
-   * rejects with an error whose `maybeAccepted` is true. The client reads the size limit of the queue once, before
-   * the first put. Throws a `RangeError` for an item that exceeds the limit. Bytes are not copied: do not modify
-   * them until the promise settles.
+   * Puts an item into the queue. A put that the queue may have accepted is not retried. Instead, the promise rejects
+   * with an error whose `maybeAccepted` is true. The client reads the queue's size limit once, before the first put.
+   * Throws a `RangeError` for an item that exceeds the limit. Bytes are not copied: do not modify them until the
+   * promise settles.
    *
    * @example
    * const { index } = await queue.put(JSON.stringify({ prompt: "a cat" }), { tags: { task: "1" }, priority: 1 });
@@ -206,8 +205,8 @@ export class QueueClient {
   }
 
   /**
-   * Gets items. Deletes them unless `autoDelete` is false. Resolves with an empty array if no items arrive within
-   * `timeout`. If the response is lost, the items may have been deleted. The error's `maybeTaken` is then true.
+   * Gets items and deletes them unless `autoDelete` is false. Resolves with an empty array if no items arrive within
+   * `timeout`. If the response is lost, the items may have been deleted, and the error's `maybeTaken` is true.
    *
    * @example
    * const [frame] = await queue.get({ timeout: "10s" });
@@ -218,14 +217,14 @@ export class QueueClient {
     return this.#getter.get(options, this.#owner);
   }
 
-  /** Returns the attributes of the queue. */
+  /** Returns the queue's attributes. */
   attributes(call?: QueueCallOptions): Promise<QueueAttributes> {
     return this.#calls.run(attributesOperation(call));
   }
 
   /**
-   * Returns the position of an item, or undefined if the item is no longer in the queue. The client must be in the
-   * group of the consumers. For an inference service, that group has the name of the service.
+   * Returns the position of an item, or undefined if the item is no longer in the queue. The client must be in the same
+   * group as the consumers. An inference service's group has the name of the service.
    */
   async search(index: FrameIndex, call?: QueueCallOptions): Promise<SearchResult | undefined> {
     try {
@@ -236,7 +235,9 @@ export class QueueClient {
     }
   }
 
-  /** Returns the number of items. Options restrict the count to items with a priority or tags. */
+  /**
+   * Returns the number of items. The options can restrict the count to items with a certain priority or certain tags.
+   */
   count<O extends CountOptions>(options?: KnownOptions<CountOptions, O>): Promise<number>;
   async count(options: CountOptions = {}): Promise<number> {
     return this.#calls.run(countOperation(options));
@@ -247,12 +248,12 @@ export class QueueClient {
     return this.#acknowledge(indexes, "DELETE", (batch) => indexesOperation("DELETE", batch, call));
   }
 
-  /** Commits items, so that the service deletes them for the group of this client. */
+  /** Commits items, so that the service deletes them for this client's group. */
   commit(indexes: FrameIndex | Iterable<FrameIndex>, call?: QueueCallOptions): Promise<void> {
     return this.#acknowledge(indexes, "PUT", (batch) => indexesOperation("PUT", batch, call));
   }
 
-  /** Returns items to the queue after a failure. The service delivers them again and counts a failed try. */
+  /** Returns items to the queue after a failure. The service delivers the items again and counts a failed attempt. */
   negative(indexes: FrameIndex | Iterable<FrameIndex>, options: NegativeOptions = {}): Promise<void> {
     return this.#acknowledge(indexes, options, (batch) => negativeOperation(batch, options));
   }
@@ -262,22 +263,22 @@ export class QueueClient {
     return this.#calls.run(truncateOperation(index, call));
   }
 
-  /** Deletes all items that are in the queue at the time of the call. */
+  /** Deletes all items that are in the queue when the method is called. */
   async clear(call?: QueueCallOptions): Promise<void> {
     const last = lastEntryOf(await this.attributes(call));
     if (last !== undefined) await this.truncate(last + 1n, call);
   }
 
-  /** Ends the queue, so that it accepts no more items. With `force`, items that were not delivered are lost. */
+  /** Ends the queue, so that it accepts no more items. With `force`, undelivered items are lost. */
   async end(options: EndOptions = {}): Promise<void> {
     return this.#calls.run(endOperation(options));
   }
 
   /**
-   * Watches the queue for items from `index` on. -1 watches only for new items. `window` is the maximum number of
-   * uncommitted items that the service sends, at least 1. The watcher starts to connect immediately. A client can
-   * have one watcher at a time, because two connections with the same `uid` would replace each other. While a
-   * watcher is open, another call throws a `TypeError`.
+   * Watches the queue for items starting at `index`; -1 watches only for new items. `window` is the maximum number of
+   * uncommitted items at any time, at least 1. The watcher starts connecting immediately. A client can have only one
+   * watcher at a time, because two connections with the same `uid` would replace each other. Throws a `TypeError` while
+   * another watcher is open.
    *
    * @example
    * for await (const frame of queue.watch(0, 5)) {
@@ -302,15 +303,8 @@ export class QueueClient {
   }
 
   /**
-   * Runs `handler` for each item until the worker is stopped or the queue ends. Commits an item when its handler
-   * returns. If a handler throws an error, the item is returned to the queue, unless `onError`, `maxAttempts` or
-   * `deadLetter` decide otherwise. A stopped worker takes no more items, waits for the running handlers, and commits
-   * their items.
-   *
-   * Returns a promise that resolves when the worker has stopped, and rejects with the error that ended the watch, or
-   * with a `TypeError` or `RangeError` for an invalid option. The promise also has the worker's `stats`, `ready()`
-   * and `stop()`. A client can have one worker at a time. Stop the worker before you close the client, because a
-   * closed client cannot commit.
+    this.#worker?.stop().catch(() => {});
+    // Start closing both in the current event-loop turn, so that later calls reject immediately.
    *
    * @example
    * const worker = queue.consume(async (frame) => handle(frame.json()), { concurrency: 4, drainTimeout: 20_000 });
@@ -330,11 +324,11 @@ export class QueueClient {
     this.#commits.flush();
     this.#limits.close();
     this.#worker?.stop().catch(() => {});
-    // Both closings start in the current turn of the event loop, so that later calls reject immediately.
+    // Start closing both in the current event-loop turn, so that later calls reject immediately.
     await Promise.all([this.#watcher?.close(), this.#calls.pool.close(options)]);
   }
 
-  /** Returns the queue, the endpoint and the consumer's uid and gid, for logs. Contains neither the token nor a query. */
+  /** Returns the queue, the endpoint, and the consumer's uid and gid for logs, without the token or a query. */
   toString(): string {
     const { settings, uid, gid } = this.#calls;
     const { serviceName: queue, customUrl, endpoint } = settings;

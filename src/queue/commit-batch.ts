@@ -1,15 +1,15 @@
-/** Maximum number of indexes in one request. With indexes of 19 digits, the URL then has about 2,000 characters. */
+/** Maximum number of indexes in one request. With 19-digit indexes, this results in a URL of about 2,000 characters. */
 export const MAX_INDEXES = 100;
 /**
- * If fewer requests than this are in flight, commits are sent at the end of the turn. Otherwise, a timer collects
- * commits for a millisecond. The threshold is 2, because the next item often arrives before the response to the
+ * If fewer requests than this are in flight, commits are sent at the end of the event-loop turn. Otherwise, commits are
+ * collected for a millisecond. The threshold is 2 because the next item often arrives before the response to the
  * previous commit.
  */
 const MIN_REQUESTS_TO_COLLECT = 2;
 
 /**
- * Sends the commits of one turn of the event loop in one request. The commits of a request share one promise, which settles
- * with the request.
+ * Sends all commits from one event-loop turn in a single request. They share one promise, which settles with the
+ * request.
  */
 export class CommitBatch {
   readonly #send: (indexes: readonly bigint[]) => Promise<void>;

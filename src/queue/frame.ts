@@ -15,7 +15,7 @@ const DATA = 3;
 const MESSAGE = 4;
 
 /**
- * Executes `commit`, `negative` and `release` for a frame. The owner is the client that received the frame, or the
+ * Executes `commit`, `negative` and `release` for a frame. A frame's owner is the client that received it or the
  * connection that delivered it.
  */
 export interface FrameOwner {
@@ -24,7 +24,7 @@ export interface FrameOwner {
   release(index: bigint): void;
 }
 
-/** The fields of a frame that are decoded on first access. */
+/** The frame fields that are decoded on first access. */
 export interface FrameRest {
   readonly tags: QueueTags;
   readonly message: string;
@@ -41,24 +41,24 @@ export interface DataFrameJson {
 }
 
 /**
- * An item that was received from a queue.
+ * An item received from a queue.
  *
  * @example
  * const [frame] = await queue.get();
  * if (frame) console.log(frame.index, frame.tags, frame.text());
  */
 export class DataFrame {
-  /** The index of the item in the queue, with up to 19 digits. */
+  /** The item's index in the queue, with up to 19 digits. */
   readonly index: bigint;
   /**
-   * The data of the item. Empty if the watch has `indexOnly`. The data is a view of the received response, which
-   * stays in memory as long as the view. `slice()` returns an independent copy. The client does not modify the data.
+   * The item's data. Empty if the watch has `indexOnly`. The data is a view that keeps the whole received response in
+   * memory; `slice()` returns an independent copy. The client does not modify the data.
    */
   readonly data: Bytes;
-  // These fields are not #private, because private fields make creating a frame slower.
-  /** The connection that delivered the frame last. @internal */
+  // These fields are not #private because creating a frame with private fields is slower.
+  /** The connection that most recently delivered the frame. @internal */
   owner: FrameOwner;
-  /** A reader at the start of the frame. Undefined once the fields are decoded. */
+  /** A reader positioned at the start of the frame until the fields are decoded, then the decoded fields. */
   private rest: FrameRest | WireReader;
   /** Whether the frame was committed, nacked or released. @internal */
   isSettled = false;
@@ -73,8 +73,8 @@ export class DataFrame {
   }
 
   /**
-   * The tags of the item, including those that the service sets. The object has no prototype, so any name can be
-   * looked up. The tags are decoded on first access, which throws `EasDecodeError` if they are damaged.
+   * The item's tags, including those set by the service. The object has no prototype, so any name can be looked up
+   * safely. The tags are decoded on first access, which throws `EasDecodeError` if they are damaged.
    */
   get tags(): QueueTags {
     return this.readRest().tags;
@@ -85,7 +85,7 @@ export class DataFrame {
     return this.readRest().message;
   }
 
-  /** The request id of the item, or undefined for an item without an id. */
+  /** The item's request id, or undefined if there is none. */
   get requestId(): string | undefined {
     return this.tags[REQUEST_ID];
   }
@@ -108,12 +108,12 @@ export class DataFrame {
   }
 
   /**
-   * Commits the item, so that the service deletes it. Commits in the same turn of the event loop share a request.
+   * Commits the item, so that the service deletes it. Commits in the same event-loop turn share a request.
    *
    * Rejects when the client's retries are exhausted. A watcher then continues to retry the commit in the background,
-   * with the delays of its `reconnect` option, until the service responds or the watcher closes. The watcher does
-   * not deliver the item again, so do not handle the item again after a rejection. Calling `commit()` again is
-   * allowed but not required. `release()` and `negative()` cancel the background retries.
+   * with the delays of its `reconnect` option, until the service responds or the watcher closes. The watcher does not
+   * deliver the item again, so do not handle it again after a rejection. Calling `commit()` again is allowed but not
+   * required. `release()` and `negative()` cancel the background retries.
    */
   commit(): Promise<void> {
     this.isSettled = true;
@@ -121,21 +121,23 @@ export class DataFrame {
   }
 
   /**
-   * Returns the item to the queue after a failure. The service delivers the item again and counts a failed try.
-   * `code` is a name such as `"Shutdown"`, or digits, of at most 20 characters. Throws a `TypeError` for an invalid
+   * Returns the item to the queue after a failure. The service delivers the item again and counts a failed attempt.
+   * `code` is a name such as `"Shutdown"`, or digits, with at most 20 characters. Throws a `TypeError` for an invalid
    * code or reason.
    *
-   * Rejects when the client's retries are exhausted. If the service certainly did not count the try, a watcher
-   * retries the request in the background. If it is unknown whether the service counted the try (the error's
-   * `maybeTaken` is true), a retry could count the try twice. In that case, the item is released, and the service
-   * delivers it again after the next reconnect at the latest.
+   * Rejects when the client's retries are exhausted. If the service cannot have counted the attempt, a watcher retries
+   * the request in the background. If the service may have counted the attempt (the error's `maybeTaken` is true), a
+   * retry could count it twice. In that case, the item is released, and the service delivers it again after the next
+   * reconnect at the latest.
    */
   negative(code?: string, reason?: string): Promise<void> {
     this.isSettled = true;
     return this.owner.negative(this.index, code, reason);
   }
 
-  /** Releases the item without a request to the service. A watcher may receive the item again after a reconnect. */
+  /**
+   * Releases the item without sending a request to the service. A watcher may receive the item again after a reconnect.
+   */
   release(): void {
     this.isSettled = true;
     this.owner.release(this.index);
@@ -148,7 +150,7 @@ export class DataFrame {
     return { index: String(this.index), tags: { ...this.tags }, data: btoa(binary), message: this.message };
   }
 
-  /** Returns the index, the number of bytes and the tags, for logs. */
+  /** Returns the index, the number of bytes and the tags for logs. */
   toString(): string {
     const tags = Object.entries(this.tags).map(([key, value]) => `${key}: ${value}`);
     return `DataFrame ${this.index} (${this.data.length} bytes) { ${tags.join(", ")} }`;
@@ -160,7 +162,7 @@ export class DataFrame {
   }
 }
 
-/** Decodes one frame of a watch. Throws `EasDecodeError` for invalid bytes. */
+/** Decodes one frame received by a watch. Throws `EasDecodeError` for invalid bytes. */
 export function readFrame(bytes: Bytes, owner: FrameOwner): DataFrame {
   return readFrameFields(new WireReader(bytes, "queue"), owner);
 }
@@ -182,7 +184,7 @@ export function readIndex(bytes: Bytes): bigint | undefined {
   return undefined;
 }
 
-/** Returns the index of the first frame in the response to a get. Only the start of the response is required. */
+/** Returns the index of the first frame in the response to a get. Requires only the start of the response. */
 export function readFirstIndex(bytes: Bytes): bigint | undefined {
   const reader = new WireReader(bytes, "queue");
   try {
@@ -237,8 +239,8 @@ function readerOf(bytes: Bytes, position: number, end: number): WireReader {
 }
 
 /**
- * Decodes the tags and the message. Called on first access, because decoding strings takes longer than the rest of a
- * frame.
+ * Decodes the tags and the message. Called on first access, because decoding strings takes longer than decoding the
+ * rest of a frame.
  */
 function readTagsAndMessage(frame: WireReader): FrameRest {
   const tags = Object.create(null) as Record<string, string>;

@@ -5,17 +5,17 @@ import type { DataFrame, FrameOwner } from "./frame.js";
 import { type GetOptions, getOperation, indexesOperation } from "./operations.js";
 
 /**
- * Gets items for a client. Some transports resend requests without the client's knowledge, and a resent get that
- * deletes items would lose items. With such a transport, the client first reads the items without deleting them, and
- * then deletes exactly those items. Both requests can be repeated.
+ * Gets items for a client. Some transports resend requests without the client's knowledge, and resending a get that
+ * deletes items would lose items. With such a transport, the client first reads the items without deleting them and
+ * then deletes exactly those items, because both requests can safely be repeated.
  */
 export class ItemGetter {
   readonly #calls: () => QueueCalls;
-  /** Indexes that a get of this client is currently deleting. */
+  /** Indexes that this client's gets are currently deleting. */
   readonly #claimed = new Set<bigint>();
   /**
-   * For each read in flight, the indexes that were claimed after the read started. The response to the read may
-   * still contain them.
+   * For each read in flight, the indexes that were claimed after the read started, because its response may still
+   * contain them.
    */
   readonly #reads = new Set<Set<bigint>>();
   /** Settles when all deletions in flight have settled. */
@@ -25,7 +25,7 @@ export class ItemGetter {
     this.#calls = calls;
   }
 
-  /** Gets items. Two gets of one client that delete items never return the same item. */
+  /** Gets items. If two gets from the same client delete items, they never return the same item. */
   async get(options: GetOptions, owner: FrameOwner): Promise<DataFrame[]> {
     const calls = this.#calls();
     calls.pool.checkOpen();
@@ -47,8 +47,8 @@ export class ItemGetter {
         await this.#delete(own, Number.isFinite(rest) ? { ...call, totalTimeout: rest } : call);
       }
       if (own.length > 0 || frames.length === 0) return own;
-      // Another get of this client is deleting all of these items. That deletion may fail, so the items are read
-      // again.
+      // Another get from this client is deleting all of these items. Read again afterwards, because that deletion may
+      // fail.
       await this.#deletions;
       timeout = Math.max(0, Math.floor(longPoll - elapsed));
     }

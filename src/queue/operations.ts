@@ -22,22 +22,22 @@ import {
   REQUEST_ID,
 } from "./values.js";
 
-// The operations use the same methods and queries as the official SDKs: queue_client.py of the Python SDK,
-// queue_client.go of the Go SDK, and QueueClient.java of the Java SDK.
+// The operations use the same methods and queries as the official SDKs: queue_client.py (Python), queue_client.go (Go)
+// and QueueClient.java (Java).
 
 /** Options for `QueueClient.put`. */
 export interface PutOptions extends QueueCallOptions, Pick<CallOptions, "onUploadProgress"> {
   /**
-   * Tags of the item. An asynchronous inference service copies them to the result. Tags of a received item are
-   * accepted, but their `requestId` is ignored, because the service has set it.
+   * Tags for the item. An asynchronous inference service copies them to the result. You can pass the tags of a received
+   * item; their `requestId`, which the service has set, is ignored.
    */
   readonly tags?: QueueTags | undefined;
   /**
-   * The request id of the item. Default: the service chooses an id. A worker that puts a result uses the id of the
-   * request. A put that may have been accepted can be repeated with the same id; see `WatchOptions.skipRepeated`.
+   * The item's request id. Default: the service chooses an id. A worker that puts a result uses the request's id. You
+   * can repeat a put that may have been accepted with the same id; see `WatchOptions.skipRepeated`.
    */
   readonly requestId?: string;
-  /** Priority of the item. Items with priority 1 are delivered before items with priority 0. Default 0. */
+  /** The item's priority. Items with priority 1 are delivered before items with priority 0. Default 0. */
   readonly priority?: number | undefined;
   /** Path within the service, for services that accept requests on several paths, such as `"/v1/txt2img"`. */
   readonly path?: string | undefined;
@@ -46,35 +46,36 @@ export interface PutOptions extends QueueCallOptions, Pick<CallOptions, "onUploa
 /** Options for `QueueClient.get`. */
 export interface GetOptions extends Omit<QueueCallOptions, "timeout"> {
   /**
-   * Gets only items with this request id. Throws if the value is `undefined`, because the call would otherwise get
-   * the head of the queue. To get items with any id, omit the property.
+   * Gets only items with this request id. Throws if the value is `undefined`, because the call would otherwise get the
+   * head of the queue. Omit the property to get items with any id.
    */
   readonly requestId?: string;
   /**
-   * Index of the first item. If there is no item at this index, the next item is returned. -1 gets the newest item.
+   * Index of the first item. If there is no item at this index, the next one is returned. Use -1 for the newest item.
    * Default 0, the head of the queue. Throws if the value is `undefined`.
    */
   readonly index?: FrameIndex;
   /** Maximum number of items. Default 1. */
   readonly length?: number | undefined;
   /**
-   * Time to wait for items: milliseconds, or a duration such as `"500ms"` or `"1m30s"`. 0 does not wait. Default `"5s"`.
+   * Time to wait for items: milliseconds, or a duration such as `"500ms"` or `"1m30s"`. With 0, the call does not wait.
+   * Default `"5s"`.
    */
   readonly timeout?: number | string | undefined;
   /**
-   * Whether the service deletes the items. Default true. In web pages and in Cloudflare Workers, the client first
-   * reads the items and then deletes them. Between these two requests, another client can receive the same items.
+   * Whether the service deletes the items. Default true. In web pages and Cloudflare Workers, the client first reads
+   * the items and then deletes them. Another client can receive the same items between these two requests.
    */
   readonly autoDelete?: boolean | undefined;
   /** Gets only items with these tags. Throws if the value is `undefined`. */
   readonly tags?: QueueTags;
-  /** Timeout of one attempt in milliseconds, in addition to `timeout`. Default: the `timeout` of the client. */
+  /** Timeout for one attempt in milliseconds, in addition to `timeout`. Default: the client's `timeout`. */
   readonly attemptTimeout?: number | undefined;
 }
 
 /** The position of an item, as returned by `QueueClient.search`. */
 export interface SearchResult {
-  /** The consumer that received the item, as `group.user`. Empty if no consumer has received it. */
+  /** The consumer that received the item, in the form `group.user`. Empty if no consumer has received it. */
   readonly consumerId: string;
   /** Whether a consumer has received the item. */
   readonly isPending: boolean;
@@ -103,8 +104,8 @@ const GET_OPTIONS: OptionNames<GetOptions> = /* @__PURE__ */ changeNames(QUEUE_C
 });
 
 /**
- * Returns the operation of a put. `defaultId` is the request id for a put that does not set one. It identifies
- * copies that are sent again.
+ * Returns the operation for a put. `defaultId` is the request id for a put that does not set one, and makes it possible
+ * to recognize resent copies.
  */
 export function putOperation(options: PutOptions, defaultId?: string): QueueOperation<PutResult> {
   checkOperationOptions("put", 'tags: { task: "1" }', options, PUT_OPTIONS);
@@ -133,7 +134,7 @@ function readIndex(body: Bytes): bigint {
   });
 }
 
-/** Returns the operation of a get. `owner` handles commits of the returned frames. */
+/** Returns the operation for a get. `owner` handles commits of the returned frames. */
 export function getOperation(options: GetOptions, owner: FrameOwner): QueueOperation<DataFrame[]> {
   checkOperationOptions("get", "requestId", options, GET_OPTIONS);
   refuseUndefined("get", ["requestId", "index", "tags"], options);
@@ -172,9 +173,9 @@ export function getOperation(options: GetOptions, owner: FrameOwner): QueueOpera
 }
 
 /**
- * Returns the frames in the response to a `get` of up to `length` items. Some responses are ended only by the end of
- * the connection. Such a response may be truncated, and the queue may already have deleted the missing items. Throws
- * `EasDecodeError` if such a response has fewer than `length` items.
+ * Returns the frames in the response to a `get` of up to `length` items. Throws `EasDecodeError` if a response that
+ * ends with its connection contains fewer than `length` items, because it may be truncated, and the queue may already
+ * have deleted the missing items.
  */
 function checkComplete(
   frames: DataFrame[],
@@ -186,7 +187,7 @@ function checkComplete(
   if (headers.has("content-length") || headers.has("transfer-encoding")) return frames;
   const indexes = frames.map(({ index }) => index).join(", ") || "none";
   throw new EasDecodeError(
-    `the response to get has no Content-Length and may be truncated: it has ${indexes} of up to ${length} items. The queue may have deleted more`,
+    `the response to get has no Content-Length and may be truncated: it contains ${indexes} of up to ${length} items. The queue may have deleted more`,
     { format: "queue" },
   );
 }
@@ -203,7 +204,7 @@ export function attributesOperation(call: QueueCallOptions | undefined): QueueOp
   };
 }
 
-/** Returns the operation of a search. Throws a `RangeError` for the index 0. */
+/** Returns the operation for a search. Throws a `RangeError` for the index 0. */
 export function searchOperation(index: FrameIndex, call: QueueCallOptions | undefined): QueueOperation<SearchResult> {
   const checked = checkIndex("index", index);
   if (checked === 0n)
@@ -221,7 +222,7 @@ export function searchOperation(index: FrameIndex, call: QueueCallOptions | unde
 }
 
 /**
- * Whether a search failed because the item is no longer in the queue. Other 404 responses mean that the service
+ * Whether a search failed because the item is no longer in the queue. Any other 404 response means that the service
  * itself was not found.
  */
 export function isGone(error: unknown): boolean {
@@ -246,7 +247,7 @@ function readSearch({ body }: CallResult): SearchResult {
 /** Options for `QueueClient.count`. Without options, all items are counted. */
 export interface CountOptions extends Pick<PutOptions, "tags" | "priority">, QueueCallOptions {}
 
-/** Returns the operation of a count. */
+/** Returns the operation for a count. */
 export function countOperation(options: CountOptions): QueueOperation<number> {
   checkOperationOptions("count", "priority: 1", options, { ...QUEUE_CALL_OPTIONS, tags: 1, priority: 1 });
   const { tags, priority, ...call } = options;
@@ -267,7 +268,7 @@ export function countOperation(options: CountOptions): QueueOperation<number> {
 
 /** Options for `QueueClient.end`. */
 export interface EndOptions extends QueueCallOptions {
-  /** Whether the queue ends immediately. If so, items that were not delivered are lost. Default false. */
+  /** Whether the queue ends immediately. If so, undelivered items are lost. Default false. */
   readonly force?: boolean | undefined;
 }
 
@@ -306,19 +307,19 @@ export function indexesOperation(
   return plainOperation(method, [["_indexes_", indexes.join(",")]], call);
 }
 
-/** Matches capitalized words with at most one period, as in the Go SDK (types.go), or digits. */
+/** Matches digits, or capitalized words with at most one period, as in the Go SDK (types.go). */
 const NEGATIVE_CODE = /^(?:(?:[A-Z][a-z]*)+(?:\.[A-Z][a-z]*)?|\d+)$/;
 const MAX_CODE_CHARACTERS = 20;
 
 /** Options for `QueueClient.negative`. The service records the code and the reason. */
 export interface NegativeOptions extends QueueCallOptions {
-  /** A name such as `"Shutdown"` or `"Model.Error"`, or digits. At most 20 characters. */
+  /** A name such as `"Shutdown"` or `"Model.Error"`, or digits, with at most 20 characters. */
   readonly code?: string | undefined;
-  /** An explanation of the failure, as free text. */
+  /** Any text that explains the failure. */
   readonly reason?: string | undefined;
 }
 
-/** Returns the operation that returns items to the queue. Throws a `TypeError` for an invalid code or reason. */
+/** Returns the operation for returning items to the queue. Throws a `TypeError` for an invalid code or reason. */
 export function negativeOperation(indexes: readonly bigint[], options: NegativeOptions): QueueOperation<void> {
   checkOperationOptions("negative", 'code: "Shutdown"', options, { ...QUEUE_CALL_OPTIONS, code: 1, reason: 1 });
   const { code, reason, ...call } = options;
@@ -334,13 +335,13 @@ export function negativeOperation(indexes: readonly bigint[], options: NegativeO
   if (reason !== undefined && typeof reason !== "string") {
     throw argumentTypeError("ERR_EAS_ARG_TAG", `reason is ${show(reason)}: it must be a string`);
   }
-  // Both fields are sent even if they are empty, as in the Go SDK, because Cloudflare Workers resend a PUT whose body
-  // is empty.
+  // Send both fields even if they are empty, as the Go SDK does, because Cloudflare Workers resend a PUT with an empty
+  // body.
   const form = new URLSearchParams({ _code_: code ?? "", _reason_: reason ?? "" });
   return {
     ...indexesOperation("PUT", indexes, call),
-    // The service counts each of these requests as a failed delivery. A request is therefore not retried if the
-    // service may have executed it.
+    // Do not retry a request that the service may have executed, because the service counts each one as a failed
+    // delivery.
     kind: "take",
     query: [
       ["_indexes_", indexes.join(",")],

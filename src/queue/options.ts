@@ -11,13 +11,13 @@ import { isArrayBuffer, isBlob, isBytes } from "../util/realms.js";
 /** Options for `QueueClient`. */
 export interface QueueClientOptions
   extends Omit<ClientOptions, "auth" | "compression" | "announceCompression" | "decompression" | "hedgeAfter"> {
-  /** The gateway, as shown in the console; see `PredictClientOptions.endpoint`. */
+  /** The gateway's address, as shown in the console; see `PredictClientOptions.endpoint`. */
   readonly endpoint?: string | undefined;
-  /** The queue: the name of a service for its input queue, or `"service/sink"` for its output queue. */
+  /** The queue: a service's name for its input queue, or `"service/sink"` for its output queue. */
   readonly queueName?: string | undefined;
-  /** The complete URL of the queue, if it is not below `/api/predict/`. */
+  /** The queue's complete URL, if its path does not begin with `/api/predict/`. */
   readonly customUrl?: string | undefined;
-  /** Type of the endpoint. Default `ENDPOINT_TYPE_GATEWAY`. */
+  /** Type of endpoint. Default `ENDPOINT_TYPE_GATEWAY`. */
   readonly endpointType?: EndpointType | undefined;
   /**
    * Form of the token in requests: `"token"` sends the token unchanged, and `"bearer"` sends `Bearer <token>`.
@@ -26,29 +26,28 @@ export interface QueueClientOptions
   readonly auth?: "token" | "bearer" | undefined;
   /** `Content-Type` of all requests. Default: none, as in the official SDKs. */
   readonly contentType?: string | undefined;
-  /** The id of this client among the consumers of its group. Default: a random UUID. Two clients must not share an id. */
+  /** This client's id among the consumers in its group. Default: a random UUID. Two clients must not share an id. */
   readonly uid?: string | undefined;
   /**
-   * The group of consumers. Each group receives all items. Within a group, each item is delivered to one consumer.
-   * Default `"eas"`.
+   * The consumer group. Each group receives all items. Within a group, each item is delivered to one consumer. Default
+   * `"eas"`.
    */
   readonly gid?: string | undefined;
-  /** Receives warnings. `null` disables them. Default: the console. */
+  /** Receives warnings. `null` disables warnings. Default: the console. */
   readonly logger?: QueueLogger | null | undefined;
   /** Opens the WebSockets of watchers. Default: the runtime opens them. */
   readonly dialWebSocket?: WebSocketDialer | undefined;
 }
 
-/** Receives the warnings of a queue client. `console` is a valid logger. */
+/** Receives a queue client's warnings. `console` is a valid logger. */
 export interface QueueLogger {
   /** Logs a warning. Thrown errors and rejected promises are ignored. */
   warn(message: string): void;
 }
 
 /**
- * Resolves to the type `O`, or to an error type if `O` can have keys that `Known` does not have. Tags
- * (`Record<string, string>`) and strings are assignable to a type with only optional keys, although they are not
- * options.
+ * Resolves to the type `O`, or to an error type if `O` can have keys that `Known` does not have. Needed because
+ * TypeScript also accepts tags (`Record<string, string>`) and strings for a type with only optional keys.
  */
 export type KnownOptions<Known, O extends Known> = O &
   ([Exclude<keyof O, keyof Known>] extends [never]
@@ -60,7 +59,7 @@ export type KnownOptions<Known, O extends Known> = O &
 /** The data of an item. Text is encoded as UTF-8. */
 export type QueueData = string | Uint8Array | ArrayBuffer | Blob;
 
-/** `hedgeAfter` is listed because `refuseHedging` explains why a queue does not accept it. */
+/** The known option names. Includes `hedgeAfter`, because `refuseHedging` explains why a queue does not accept it. */
 export const QUEUE_OPTIONS: OptionNames<QueueClientOptions> = /* @__PURE__ */ changeNames(
   CLIENT_OPTIONS,
   ["serviceName", "requestPath", "preset", "compression", "announceCompression", "decompression"],
@@ -70,8 +69,8 @@ export const QUEUE_OPTIONS: OptionNames<QueueClientOptions> = /* @__PURE__ */ ch
 const SILENT: QueueLogger = { warn: () => {} };
 
 /**
- * Returns a logger that never throws. For `null`, the returned logger discards warnings. Throws a `TypeError` for
- * other values.
+ * Returns a logger that never throws. If `logger` is `null`, the returned logger discards warnings. Throws a
+ * `TypeError` for other values.
  */
 export function checkLogger(logger: QueueLogger | null): QueueLogger {
   if (logger === null) return SILENT;
@@ -85,31 +84,31 @@ export function checkLogger(logger: QueueLogger | null): QueueLogger {
 /** Returns a valid `auth` option. Throws a `TypeError` for other values. */
 export function checkQueueAuth(auth: "token" | "bearer"): "token" | "bearer" {
   if (auth === "token" || auth === "bearer") return auth;
-  // The message does not contain the value, because the value may be the token.
+  // Omit the value from the message, because it may be the token.
   throw argumentTypeError(
     "ERR_EAS_ARG_OPTION",
     'auth must be "token" or "bearer" for a queue; pass the token itself in the token option',
   );
 }
 
-/** Throws a `TypeError` if `hedgeAfter` is set. On a queue, a hedge would put or read items twice. */
+/** Throws a `TypeError` if `hedgeAfter` is set. With a queue, a hedge would put or read items twice. */
 export function refuseHedging({ hedgeAfter }: Pick<ClientOptions, "hedgeAfter">): void {
   if (hedgeAfter === undefined) return;
   throw argumentTypeError(
     "ERR_EAS_ARG_OPTION",
-    "hedgeAfter is for predictions: on a queue, items would be put or read twice",
+    "hedgeAfter is for predictions: with a queue, items would be put or read twice",
   );
 }
 
-/** Returns the valid id of a consumer or group, which is sent as a header. Throws a `TypeError` for other values. */
+/** Returns a valid consumer or group id, which is sent as a header. Throws a `TypeError` for other values. */
 export function checkIdentity(name: "uid" | "gid", value: string): string {
   if (typeof value === "string" && value.trim() !== "") return checkHeaderValue(name, value);
   throw optionError(name, value, "be a name, or be left out: undefined keeps the current value or the default");
 }
 
 /**
- * Throws a `TypeError` if the options of an operation are not an object, or contain an unknown name. The official
- * SDKs accept a string or tags in this position. Without this check, such an argument would be ignored.
+ * Throws a `TypeError` if the options of an operation are not an object, or contain an unknown name. The official SDKs
+ * accept a string or tags in this position; without this check, such an argument would be ignored.
  */
 export function checkOperationOptions(
   operation: string,
@@ -120,7 +119,7 @@ export function checkOperationOptions(
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw argumentTypeError(
       "ERR_EAS_ARG_OPTION",
-      `${operation} takes options such as { ${example} }, not ${show(options)}`,
+      `${operation} accepts options such as { ${example} }, not ${show(options)}`,
     );
   }
   const advice = "tags" in names ? "tags go into { tags: { … } }" : undefined;
@@ -150,6 +149,6 @@ export async function toBytes(data: QueueData): Promise<Bytes> {
   if (isBlob(data)) return (await import("../call/lazy.js")).bytesOfBlob(data);
   throw argumentTypeError(
     "ERR_EAS_ARG_REQUEST",
-    `put takes a string, a Uint8Array, an ArrayBuffer or a Blob, not ${show(data)}; put JSON as JSON.stringify(value)`,
+    `put accepts a string, a Uint8Array, an ArrayBuffer or a Blob, not ${show(data)}; put JSON as JSON.stringify(value)`,
   );
 }

@@ -14,11 +14,11 @@ export interface PutResultJson {
  * const { index, requestId } = await queue.put(data);
  */
 export interface PutResult {
-  /** The index of the item in the queue. */
+  /** The item's index in the queue. */
   readonly index: bigint;
   /**
-   * The request id of the item. Undefined in a web page if the put did not set an id and the service does not expose
-   * the response header (CORS).
+   * The item's request id. Undefined in a web page if the put did not set an id and the service does not expose the
+   * response header (CORS).
    */
   readonly requestId: string | undefined;
   /** Returns the result as plain data, for `JSON.stringify`, with the index as decimal text. */

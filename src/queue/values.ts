@@ -3,8 +3,8 @@ import { checkText } from "../endpoint/path.js";
 import { argumentRangeError, argumentTypeError, show } from "../util/argument-errors.js";
 
 /**
- * The index of an item in a queue. Indexes have up to 19 digits, which a number cannot represent exactly, so a number must
- * be a safe integer.
+ * An item's index in a queue. If it is a number, it must be a safe integer, because indexes have up to 19 digits, which
+ * a number cannot represent exactly.
  */
 export type FrameIndex = bigint | number | string;
 
@@ -24,7 +24,7 @@ export function checkIndex(argument: string, value: FrameIndex): bigint {
   return index;
 }
 
-/** Whether an index is -1, which some operations accept for the end of the queue (README of the Java SDK). */
+/** Whether an index is -1, which some operations accept for the end of the queue (see the Java SDK's README). */
 export function isLast(index: FrameIndex): boolean {
   return index === -1 || index === -1n || index === "-1";
 }
@@ -61,19 +61,19 @@ const MILLISECONDS: Readonly<Record<string, number>> = {
 
 const TERMS = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/gy;
 
-/** A waiting time, as text for the queue service and in milliseconds. */
+/** A waiting time, both as text for the queue service and in milliseconds. */
 export interface Duration {
   /**
-   * The duration with its unit, in Go's syntax. The unit is always sent, because the service does not document the
-   * unit of a bare number.
+   * The duration in Go's syntax. Always includes the unit, because the service does not document the unit of a plain
+   * number.
    */
   readonly text: string;
   readonly milliseconds: number;
 }
 
 /**
- * Parses a number of milliseconds or a Go duration such as `"5s"`, `"1m30s"` or `"500ms"`. Throws a `TypeError` for other
- * values, and a `RangeError` for negative durations and those above the maximum delay of timers.
+ * Parses a number of milliseconds or a Go duration such as `"5s"`, `"1m30s"` or `"500ms"`. Throws a `TypeError` for
+ * other values, and a `RangeError` for durations that are negative or above the maximum delay of timers.
  */
 export function checkDuration(argument: string, value: number | string): Duration {
   const milliseconds =
@@ -105,15 +105,15 @@ function parseDuration(text: string): number | undefined {
   return end === text.length && end > 0 ? sum : undefined;
 }
 
-/** The tags of an item, by name. The service returns them with the item. */
+/** An item's tags, by name. The service returns them with the item. */
 export type QueueTags = Readonly<Record<string, string>>;
 
 /** The reserved tag for the id that the service assigns to each item. */
 export const REQUEST_ID = "requestId";
 
 /**
- * Returns tags as pairs of name and value. Throws a `TypeError` for invalid or reserved names. `"without request
- * id"` accepts the tags of a received item and omits the request id.
+ * Returns tags as name-value pairs. Throws a `TypeError` for invalid or reserved names. `"without request id"` accepts
+ * a received item's tags and omits the request id.
  */
 export function checkTags(tags: QueueTags | undefined, which?: "without request id"): [string, string][] {
   if (tags === undefined) return [];
@@ -131,7 +131,7 @@ export function checkTags(tags: QueueTags | undefined, which?: "without request 
         : key.startsWith("_")
           ? 'begins with "_", which is reserved for the service'
           : key === REQUEST_ID
-            ? "is reserved: use the option requestId of get and put"
+            ? "is reserved: use the requestId option of get and put"
             : undefined;
     if (why !== undefined)
       throw argumentTypeError("ERR_EAS_ARG_TAG", `tag ${show(key)} cannot be used: its key ${why}`);

@@ -47,7 +47,10 @@ export function checkRequestOptions(
   // In the official Python SDK, `TorchRequest(True)` enables Snappy. If the argument were ignored, the client would
   // send a body that the service cannot read.
   if (typeof options !== "object" || options === null) {
-    throw argumentTypeError("ERR_EAS_ARG_REQUEST", `${of} takes options such as { compression }, not ${show(options)}`);
+    throw argumentTypeError(
+      "ERR_EAS_ARG_REQUEST",
+      `${of} accepts options such as { compression }, not ${show(options)}`,
+    );
   }
   checkOptionNames(of, options, names);
 }

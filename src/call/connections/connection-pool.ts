@@ -203,8 +203,9 @@ export class ConnectionPool {
 
 /** Work in flight that `close({ force: true })` can end. */
 export interface Running {
-  /** The previous element in the pool's list of work in flight. Set by the pool. */
+  /** Previous element in the list of work in flight. Set by the pool. */
   before?: Running | undefined;
+  /** Next element in the list of work in flight. Set by the pool. */
   after?: Running | undefined;
   /** Ends the work immediately with an error whose message mentions `close`. */
   endNow(): void;

@@ -181,7 +181,7 @@ function checkOptions(options: EasyRecRequestOptions): EasyRecRequestOptions {
   if (typeof options === "string") {
     throw argumentTypeError(
       "ERR_EAS_ARG_REQUEST",
-      `EasyRecRequest takes options such as { compression }, not ${show(options)}: the official Python SDK takes a signature name here, but never sends it`,
+      `EasyRecRequest accepts options such as { compression }, not ${show(options)}: the official Python SDK takes a signature name here, but never sends it`,
     );
   }
   return options;

@@ -34,7 +34,7 @@ export class StringRequest implements PredictRequest<StringResponse> {
     if (typeof text !== "string") {
       throw argumentTypeError(
         "ERR_EAS_ARG_REQUEST",
-        `StringRequest takes a string, not ${show(text)}: to send an object as JSON, pass it to predict itself`,
+        `StringRequest accepts a string, not ${show(text)}: to send an object as JSON, pass it to predict itself`,
       );
     }
     this.#text = text;

@@ -9,22 +9,22 @@ function unsigned(): never {
   );
 }
 
-/** The platform of web pages and their workers. */
+/** The platform for web pages and their workers. */
 export const platform: Platform = {
   name: "browser",
   signer: undefined,
-  // The "forbidden request-header" names of the Fetch standard, except names that no request may set. Also includes
+  // The "forbidden request-header" names from the Fetch standard, except names that no request may set, plus
   // User-Agent, which Chromium drops.
   droppedHeaders:
     /^(accept-(charset|encoding)|access-control-request-.+|cookie2?|date|dnt|host|origin|referer|set-cookie|user-agent|via|(proxy|sec)-.*)$/,
   // The number of connections that browsers open to one host over HTTP/1.1. Additional requests would wait in the
-  // browser's queue while their timeout runs.
+  // browser's queue while their timeout is running.
   connectionCount: 6,
   createTransport() {
     const transport = fetchTransport({ opaque: true });
     return {
       ...transport,
-      // Service workers do not have XMLHttpRequest.
+      // XMLHttpRequest is not available in service workers.
       reportsUploads: "XMLHttpRequest" in globalThis,
       send: (request) =>
         request.onUploadProgress && request.body
@@ -34,7 +34,7 @@ export const platform: Platform = {
           : transport.send(request),
     };
   },
-  // A page cannot send headers with the upgrade request of a WebSocket.
+  // A page cannot send headers with a WebSocket's upgrade request.
   dialWebSocket: undefined,
   md5: unsigned,
   hmacSha1: unsigned,

@@ -3,15 +3,15 @@ import type * as contract from "../contract.js";
 import type { TransportRequest, TransportResponse } from "../contract.js";
 
 /**
- * The part of the contract that this module needs. It is passed as an argument, because a shared import would become
- * a separate chunk, which costs every page 0.4 kB.
+ * The part of the contract that this module needs. Passed as an argument, because a shared import would become a
+ * separate chunk that costs every page 0.4 kB.
  */
 type Contract = typeof contract;
 
 /**
  * Sends a request with XMLHttpRequest, which is the only way for a page to report upload progress. XMLHttpRequest
- * follows redirects. If a redirect leads to another origin, the authorization header is dropped. A redirected
- * request fails with an error.
+ * follows redirects. If a redirect leads to another origin, browsers drop the authorization header. A redirected
+ * request always fails with an error.
  */
 export function sendByXhr(
   request: TransportRequest,
@@ -22,7 +22,7 @@ export function sendByXhr(
 ): Promise<TransportResponse> {
   return new Promise((resolve, reject) => {
     const { signal, body, onUploadProgress } = request;
-    // The timeout of the attempt restarts now, because loading this file may have taken time.
+    // Restart the attempt's timeout, because loading this file may have taken time.
     request.onDispatch();
     if (signal.aborted) return reject(signal.reason);
     const url = request.origin + request.path;
@@ -30,15 +30,16 @@ export function sendByXhr(
     xhr.open(request.method, url);
     for (const [name, value] of request.headers) xhr.setRequestHeader(name, value);
     xhr.responseType = "arraybuffer";
-    // The charset must be set before the response arrives. A partial body can be read only as text.
+    // The charset must be set before the response arrives. It is needed because a partial body can be read only as
+    // text.
     xhr.overrideMimeType("text/plain; charset=x-user-defined");
 
     let loaded = -1;
     const tell = (now: number) => {
-      // The last progress event and the load event report the same number of bytes.
+      // Skip repeated reports: the last progress event and the load event report the same number of bytes.
       if (now <= loaded) return;
       loaded = now;
-      // If the callback throws, the browser reports an uncaught error, and the request continues.
+      // If the callback throws, the browser reports an uncaught error and the request continues.
       onUploadProgress?.({ loaded, total: body?.length ?? 0 });
     };
     xhr.upload.onloadstart = () => tell(0);
@@ -79,8 +80,7 @@ export function sendByXhr(
         const message = "the response is the target of a redirect, which XMLHttpRequest followed";
         return fail(new TransportError(message, { sent: "maybe", final: true }));
       }
-      // In workers, Firefox returns no body if the type changes this late. Therefore, the body is read completely in
-      // workers.
+      // In workers, the body is read completely, because Firefox returns no body there if the type changes this late.
       if (!isSuccess(xhr.status) && "document" in globalThis) xhr.responseType = "text";
       else check(Number(xhr.getResponseHeader("content-length") ?? 0));
     };
@@ -101,9 +101,11 @@ export function sendByXhr(
   });
 }
 
-/** Returns the bytes of text that was decoded in the charset "x-user-defined". Each byte is one character. */
+/**
+ * Returns the bytes of text that was decoded with the charset "x-user-defined", in which each byte is one character.
+ */
 function bytesOf(text: string): Bytes {
-  // A byte order mark overrides the charset. In that case, the text was decoded as UTF-8, without the mark.
+  // A byte order mark overrides the charset. If there was one, the text was decoded as UTF-8 without the mark.
   if (/[^\0-\x7f\uf780-\uf7ff]/.test(text)) return new TextEncoder().encode(text);
   return Uint8Array.from(text, (character) => character.charCodeAt(0) & 0xff);
 }

@@ -6,8 +6,8 @@ import { BodyTakenError, incomingBody } from "./http/incoming-body.js";
 import { takeTurn } from "./http/pipeline.js";
 
 /**
- * The part of `IncomingMessage` that the public types need. With this type, users' compilers need no types for
- * `node:http`.
+ * The part of `IncomingMessage` that the public types need. Declared here so that users' compilers do not need types
+ * for `node:http`.
  */
 export interface NodeIncoming {
   readonly rawHeaders: readonly string[];
@@ -24,13 +24,14 @@ export interface NodeOutgoing {
 export type RequestHandler = (request: Request) => Response | Promise<Response>;
 
 /**
- * Converts a function that handles a `Request`, such as a relay, to a listener for the servers of `node:http`,
- * `node:https` and `node:http2`. The listener is also a handler for Express. The bodies of the request and the response
- * are streamed. The request's signal aborts when the caller disconnects. If the function or the body of its response
- * fails, the connection is closed.
+ * Converts a function that handles a `Request`, such as a relay, to a listener for `node:http`, `node:https` and
+ * `node:http2` servers. The listener can also be used as an Express handler. Request and response bodies are streamed.
+ * The request's signal aborts when the caller disconnects. If the function or its response body fails, the connection
+ * is closed.
  *
  * Mount the listener before body parsers. If a parser has read the body and left it as bytes or as UTF-8 text, the
- * listener accepts it. Otherwise, the listener responds with 500 and an explanation, and does not call the function.
+ * listener accepts it. Otherwise, the listener does not call the function and responds with status 500 and an
+ * explanation.
  *
  * @example
  * createServer(nodeListener(relay)).listen(8080);
@@ -47,7 +48,7 @@ export function nodeListener(handler: RequestHandler): (incoming: NodeIncoming, 
   };
 }
 
-/** Ends a response in such a way that the caller can detect that the response is incomplete. */
+/** Ends a response so that the caller can detect that it is incomplete. */
 function breakOff({ httpVersionMajor, socket }: IncomingMessage, outgoing: ServerResponse): void {
   if (httpVersionMajor < 2) socket.destroy();
   else (outgoing as unknown as ServerHttp2).stream.close(INTERNAL_ERROR);
@@ -58,7 +59,7 @@ interface ServerHttp2 {
 }
 /** The HTTP/2 error code INTERNAL_ERROR (RFC 9113, section 7). */
 const INTERNAL_ERROR = 2;
-/** Matches headers that control an HTTP/1.1 connection. HTTP/2 does not allow them. */
+/** Matches headers that control an HTTP/1.1 connection, which HTTP/2 does not allow. */
 const OF_CONNECTION = /^(connection|keep-alive|proxy-connection|transfer-encoding|upgrade)$/;
 
 async function respond(
@@ -89,28 +90,28 @@ async function respond(
     // Each cookie needs its own header line.
     outgoing.setHeader(name, name === "set-cookie" ? headers.getSetCookie() : value);
   }
-  // With this setting, Node fails if the length of the body differs from `Content-Length`. Otherwise, the caller would
-  // read wrong bytes as the next response.
+  // Make Node fail if the body length differs from `Content-Length`. Otherwise, the caller could read the wrong bytes
+  // as the next response.
   outgoing.strictContentLength = true;
   if ("pieces" in answer || answer.body !== null) {
     const source = piecesOf(answer, fail);
     if (incoming.method === "HEAD") {
       void Promise.resolve(source.cancel(undefined)).catch(() => {});
     } else {
-      // If a chunk is already available, it is sent with the head in one packet. The head does not wait for a later
+      // If a chunk is already available, it is sent in one packet with the headers. The headers do not wait for a later
       // chunk.
       setImmediate(flushHead, outgoing, fail);
       await send(source, outgoing, signal);
     }
   }
-  // The head is sent first. Otherwise, Node would add a `Content-Length` to a response without chunks.
+  // Send the headers first. Otherwise, Node would add a `Content-Length` to a response without chunks.
   if (!outgoing.headersSent) outgoing.flushHeaders();
   outgoing.end();
-  // Discards the unread rest of the request body. Otherwise, the rest would block the next request on the connection.
+  // Discard the unread rest of the request body, which would otherwise block the next request on the connection.
   if (!incoming.complete) incoming.resume();
 }
 
-/** Sends the head if it was not sent with a chunk. Calls `fail` if the head is not valid. */
+/** Sends the headers unless they were already sent with a chunk. Calls `fail` if the headers are not valid. */
 function flushHead(outgoing: ServerResponse, fail: () => void): void {
   try {
     if (!outgoing.headersSent) outgoing.flushHeaders();
@@ -126,14 +127,14 @@ function refuse(outgoing: ServerResponse, status: number, error: string): void {
 }
 
 /**
- * Converts an incoming message to a `Request`. Returns undefined if its URL is not valid, because the first line of
- * a request can contain any text.
+ * Converts an incoming message to a `Request`. Returns undefined if its URL is not valid, which is possible because a
+ * request line can contain any text.
  */
 function requestOf(
   incoming: IncomingMessage,
   body: ReturnType<typeof incomingBody>,
   signal: AbortSignal,
-  /** Whether clones of the request must also have its signal. */
+  /** Whether clones of the request must also have the request's signal. */
   clonesSignal: boolean,
 ): Request | undefined {
   const { method = "GET", url = "/", rawHeaders, headers: parsed, socket } = incoming;
@@ -147,23 +148,23 @@ function requestOf(
     const authority = parsed[":authority"];
     if (typeof authority === "string" && !headers.has("host")) headers.set("host", authority);
     const scheme = parsed[":scheme"] ?? ("encrypted" in socket ? "https" : "http");
-    // The parts are concatenated, because resolving a path such as "//other.example/" would change the host.
+    // Concatenate the parts, because resolving a path such as "//other.example/" would change the host.
     const host = headers.get("host") || "localhost";
-    // These characters would turn a part of the host into a path, a query or credentials.
+    // These characters would turn part of the host into a path, a query or credentials.
     if (/[/\\?#@]/.test(host) || !/^https?$/.test(String(scheme))) return undefined;
     const whole = `${scheme}://${host}${url.startsWith("/") ? url : `/${url}`}`;
     const hasBody = method !== "GET" && method !== "HEAD";
     const init = { method, headers, ...(hasBody && { body, duplex: "half" }) } as RequestInit;
     if (clonesSignal) return new Request(whole, { ...init, signal });
-    // A signal in the options of `Request` occupies memory until the next full garbage collection. For many requests
-    // or streams, this takes too much memory.
+    // Define the signal afterwards: a signal passed to the `Request` constructor stays in memory until the next full
+    // garbage collection, which is too expensive with many requests or streams.
     return Object.defineProperty(new Request(whole, init), "signal", { value: signal });
   } catch {
     return undefined;
   }
 }
 
-/** Returns a source of the chunks of a response body. Calls `fail` if the body fails while no read is pending. */
+/** Returns a source that yields a response body's chunks. Calls `fail` if the body fails while no read is pending. */
 function piecesOf(answer: Response | PieceResponse, fail: () => void): PieceSource {
   if ("pieces" in answer) {
     answer.pieces.onFail?.(fail);
@@ -174,9 +175,9 @@ function piecesOf(answer: Response | PieceResponse, fail: () => void): PieceSour
   return reader;
 }
 
-/** Sends a body at the pace at which the caller reads it. Stops when the signal aborts. */
+/** Sends a body as fast as the caller reads it. Stops when the signal aborts. */
 async function send(source: PieceSource, outgoing: ServerResponse, signal: AbortSignal): Promise<void> {
-  // The source is canceled when the signal aborts. Otherwise, an endless body would continue after the caller has
+  // Cancel the source when the signal aborts. Otherwise, an endless body would continue after the caller has
   // disconnected.
   let isCanceled = false;
   const cancel = () => {
@@ -193,8 +194,8 @@ async function send(source: PieceSource, outgoing: ServerResponse, signal: Abort
 }
 
 /**
- * Resolves when more data can be written, or when the connection has ended. Removes its listeners, because they
- * would accumulate during an endless body.
+ * Resolves when more data can be written, or when the connection has ended. Removes its listeners, which would
+ * otherwise accumulate during an endless body.
  */
 function drained(outgoing: ServerResponse, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

@@ -8,13 +8,13 @@ const BANNER = 'import { createRequire } from "node:module"; const require = cre
  * would fail in the same way.
  */
 export function loadFailure(name: string, error: unknown): unknown {
-  // The error is returned unchanged if it is about an invalid option or has a sufficient message.
+  // Return the error unchanged if it is about an invalid option or has a sufficient message.
   const { name: kind, code } = (error ?? {}) as { name?: unknown; code?: unknown };
   if (kind === "TransportError" || String(code).startsWith("ERR_EAS_")) return error;
   const why = messageOf(error);
-  // In bundles of ES modules, bundlers replace require() with a function that throws this message.
+  // In ES module bundles, bundlers replace require() with a function that throws this message.
   const remedy = /require/.test(why)
-    ? `. In a bundle of ES modules, keep ${name} external, or let the bundler add this banner: ${BANNER}`
+    ? `. In an ES module bundle, keep ${name} external, or let the bundler add this banner: ${BANNER}`
     : "";
   return new TransportError(`${name} could not be loaded: ${why}${remedy}`, { sent: "no", final: true, cause: error });
 }

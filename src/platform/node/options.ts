@@ -16,39 +16,39 @@ export interface NodeTransportOptions {
   /** Maximum number of connections to one host. Default 100. */
   readonly connections?: number | undefined;
   /**
-   * URL of an HTTP proxy, `http://` or `https://`, including credentials if the proxy requires them. Requests to `https:`
-   * endpoints and WebSockets go through a tunnel (`CONNECT`). Requests to `http:` endpoints are sent to the proxy itself.
-   * Default: no proxy. Environment variables are not read.
+   * URL of an HTTP proxy, `http://` or `https://`, including credentials if the proxy requires them. Requests to
+   * `https:` endpoints and WebSockets go through a tunnel (`CONNECT`). Requests to `http:` endpoints are sent to the
+   * proxy itself. Default: no proxy; environment variables are ignored.
    */
   readonly proxy?: string | URL | undefined;
-  /** Certificates of the authorities to trust, instead of Node's default authorities. */
+  /** Certificates of the authorities to trust instead of Node's default authorities. */
   readonly ca?: Pem | readonly Pem[] | undefined;
   /** The client's certificate chain. Requires `key`. */
   readonly cert?: Pem | readonly Pem[] | undefined;
-  /** The unencrypted private key of `cert`. */
+  /** The unencrypted private key for `cert`. */
   readonly key?: Pem | readonly Pem[] | undefined;
   /**
-   * Maximum time to establish a connection, including the tunnel of a proxy and TLS, in milliseconds: 1 to 2,147,483,647.
-   * Default 10,000.
+   * Maximum time to establish a connection, including a proxy tunnel and the TLS handshake, in milliseconds, from 1 to
+   * 2,147,483,647. Default 10,000.
    */
   readonly connectTimeout?: number | undefined;
-  /** Maximum size of the headers of a response, in bytes: 1,024 to 16,777,216. Default 262,144 (256 KiB). */
+  /** Maximum size of the response headers in bytes, from 1,024 to 16,777,216. Default 262,144 (256 KiB). */
   readonly maxHeaderSize?: number | undefined;
   /**
    * Whether a connection can be used for more than one request. Default true. If false, each request opens a new
-   * connection, which requires a handshake. As a result, a faulty server or proxy cannot send bytes of another
-   * response as the answer to a request.
+   * connection, which requires a handshake. This prevents a faulty server or proxy from answering a request with bytes
+   * from another response.
    */
   readonly reuseConnections?: boolean | undefined;
 }
 
-/** Checked options of the connections for requests, streams and WebSockets. */
+/** The checked options for connections that carry requests, streams and WebSockets. */
 export interface ConnectSettings {
   readonly connections: number;
   readonly connectTimeout: number;
   readonly maxHeaderSize: number;
   readonly proxy: HttpProxy | undefined;
-  /** A `SecureContext` of `node:tls`. Declared as `object`, because some users do not install Node's types. */
+  /** A `SecureContext` from `node:tls`. Declared as `object` because some users do not install Node's types. */
   readonly secureContext: object | undefined;
 }
 
@@ -100,7 +100,7 @@ export function checkConnect(options: NodeTransportOptions): ConnectSettings {
   };
 }
 
-/** Checks the URL of a proxy. Error messages do not contain the credentials in the URL. */
+/** Checks a proxy URL. Error messages do not contain the URL's credentials. */
 function checkProxy(value: string | URL): HttpProxy {
   const wrong = (right: string) => {
     const shown =
@@ -156,7 +156,7 @@ function secureContextOf({ ca, cert, key }: NodeTransportOptions): object | unde
   for (const name of ["ca", "cert"] as const) {
     for (const pem of pems[name] ?? []) {
       try {
-        // The certificate is checked here, because Node ignores certificates that it cannot read.
+        // Check the certificate here, because Node ignores certificates that it cannot read.
         new X509Certificate(pem);
       } catch (error) {
         throw unreadable(name, error);
@@ -182,7 +182,7 @@ function unreadable(name: string, error: unknown): TypeError {
 function pemsOf(name: string, value: Pem | readonly Pem[] | undefined): Buffer[] | undefined {
   if (value === undefined) return undefined;
   const list = Array.isArray(value) ? (value as readonly Pem[]) : [value as Pem];
-  if (list.length === 0) throw optionError(name, "[]", "have at least one PEM, or be left out");
+  if (list.length === 0) throw optionError(name, "[]", "contain at least one PEM, or be left out");
   return list.map((pem) => {
     // The message must not contain the value, which may be a private key.
     if (typeof pem !== "string" && !isBytes(pem)) {
@@ -196,7 +196,7 @@ function pemsOf(name: string, value: Pem | readonly Pem[] | undefined): Buffer[]
     if (!bytes.includes("-----BEGIN ")) {
       throw argumentTypeError(
         "ERR_EAS_ARG_OPTION",
-        `${name} is not PEM: it must have "-----BEGIN …"; read files first, and convert DER to PEM`,
+        `${name} is not PEM: it must contain "-----BEGIN …"; read files first, and convert DER to PEM`,
       );
     }
     return bytes;

@@ -5,7 +5,7 @@ import { decompressionStream } from "../web/compression.js";
 import { nodeTransport } from "./http/transport.js";
 import { dialWebSocket } from "./websocket.js";
 
-// The modules are looked up on first use instead of being imported: processes that send a token do not need
+// Load these modules on first use instead of importing them, because processes that send a plain token do not need
 // node:crypto, and few processes use compression.
 let crypto: typeof import("node:crypto") | undefined;
 const zlib = () => process.getBuiltinModule("node:zlib");
@@ -18,14 +18,14 @@ function nodeCrypto(): typeof import("node:crypto") {
 const NO_BYTES = new Uint8Array(0);
 
 function md5([first = NO_BYTES, ...others]: readonly Uint8Array[]): string {
-  // `hash` takes a third of the time of `createHash` for small bodies.
+  // For small bodies, `hash` takes a third of the time that `createHash` takes.
   if (others.length === 0) return nodeCrypto().hash("md5", first, "hex");
   const hash = nodeCrypto().createHash("md5").update(first);
   for (const chunk of others) hash.update(chunk);
   return hash.digest("hex");
 }
 
-/** The platform of Node 20.18.1 and later. */
+/** The platform for Node 20.18.1 and later. */
 export const platform: Platform = {
   name: "node",
   signer: (body) => signerOf(platform, body),
@@ -55,7 +55,7 @@ export const platform: Platform = {
 
 function run(start: (done: (error: Error | null, bytes: Buffer) => void) => void): Promise<Bytes> {
   return new Promise((resolve, reject) => {
-    // The bytes are copied, because a Buffer can be a view of pooled memory, and the result belongs to the caller.
+    // Copy the bytes, because the result belongs to the caller and a Buffer can be a view of pooled memory.
     start((error, bytes) => (error ? reject(error) : resolve(new Uint8Array(bytes))));
   });
 }

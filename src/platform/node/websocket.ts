@@ -19,19 +19,21 @@ export const dialWebSocket: WebSocketDialer = (url, options) =>
   dialerOver(async () => (await connectionsOf(checkConnect({}))).forSockets)(url, options);
 
 /**
- * Returns a dialer that opens WebSockets over the connections that `connect` provides. The dialer uses
- * `isomorphic-ws`, which is `ws` on Node. The first dial loads that package.
+ * Returns a dialer that opens WebSockets over the connections that `connect` provides. The dialer uses `isomorphic-ws`,
+ * which is `ws` on Node, and loads that package on first use.
  */
 export const dialerOver =
   (connect: () => Promise<Connect>): WebSocketDialer =>
   (url, options) =>
     untilAborted(options.signal, async (life) => {
       const connector = await connect();
-      // The named exports of isomorphic-ws are undefined at run time, although its types declare them.
+      // Use the default export: the named exports of isomorphic-ws are undefined at run time, although its types
+      // declare them.
       const { default: WebSocket } = await import("isomorphic-ws").catch((error) => {
         throw loadFailure("isomorphic-ws", error);
       });
-      // The import cannot be aborted. A caller that has aborted in the meantime must not receive a socket.
+      // The import cannot be aborted, so check whether the caller aborted in the meantime. In that case, the caller
+      // must not receive a socket.
       life.signal.throwIfAborted();
       return open(WebSocket, connector, url, options, life);
     });
@@ -67,9 +69,9 @@ function open(
 
   return new Promise((resolve, reject) => {
     let refused = false;
-    // This listener is added first and never removed, because an error without a listener would end the process.
+    // Add this listener first and never remove it, because an error event without a listener would end the process.
     socket.on("error", (error) => {
-      // While the body of a refused upgrade is being read, the refusal is reported instead of a connection error.
+      // While a refused upgrade's body is being read, report the refusal instead of the connection error.
       if (!refused) reject(new TransportError(error.message, { sent, cause: error }));
       // The server sent an invalid frame. ws starts a closing handshake, which the server may not complete.
       const tooLarge = (error as NodeJS.ErrnoException).code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH" || undefined;
@@ -97,7 +99,7 @@ function open(
       const body = response[Symbol.asyncIterator]();
       void refusalOf(status, headers, () => body.next()).then((error) => {
         reject(error);
-        // With this listener, ws does not close the connection itself.
+        // ws leaves closing the connection to this listener.
         socket.terminate();
       });
     });
@@ -113,7 +115,7 @@ function open(
   });
 }
 
-/** Adapts a connector to the form that `node:http` expects. */
+/** Adapts a connector to the interface that `node:http` expects. */
 function connectBy(connect: Connect, url: string, signal: AbortSignal): typeof createConnection {
   const { protocol, hostname, port, host } = new URL(url);
   const isSecure = protocol === "wss:";
@@ -129,13 +131,13 @@ function connectBy(connect: Connect, url: string, signal: AbortSignal): typeof c
       else done(error, socket ?? undefined);
     });
     signal.addEventListener("abort", () => dialing.destroy(), { once: true });
-    // node:http would use a returned socket as an established connection.
+    // Return nothing, because node:http would treat a returned socket as an established connection.
     return undefined;
   }) as never;
 }
 
 /**
- * Returns a `Uint8Array` over the memory of a Buffer. `slice` of a Buffer shares memory, whereas `slice` of a
+ * Returns a `Uint8Array` over a Buffer's memory, because `slice` on a Buffer shares memory, whereas `slice` on a
  * `Uint8Array` copies it.
  */
 function viewOf(buffer: Buffer<ArrayBuffer>): Bytes {

@@ -6,10 +6,7 @@ import type { DecompressionFormat, Decompressor } from "../contract.js";
 /** Names of the formats in the Compression Streams standard. */
 const STREAM_NAMES = { gzip: "gzip", zlib: "deflate", raw: "deflate-raw", br: "brotli" } as const;
 
-/**
- * Compresses with the runtime's `CompressionStream`. Throws `EasUnsupportedError` if the runtime has no
- * `CompressionStream`.
- */
+/** Compresses with the runtime's `CompressionStream`. Throws `EasUnsupportedError` if the runtime does not have one. */
 export function deflate(format: "gzip" | "zlib", bytes: Uint8Array): Promise<Bytes> {
   if (typeof CompressionStream === "undefined") throw unsupported("CompressionStream", format);
   const stream = new CompressionStream(STREAM_NAMES[format]) as unknown as Decompressor;
@@ -21,7 +18,7 @@ export function inflate(format: DecompressionFormat, bytes: Uint8Array, maxBytes
   return through(decompressionStream(format), bytes, maxBytes);
 }
 
-/** Creates a `DecompressionStream`. Throws `EasUnsupportedError` if the runtime does not have it for this format. */
+/** Creates a `DecompressionStream`. Throws `EasUnsupportedError` if the runtime does not support it for this format. */
 export function decompressionStream(format: DecompressionFormat): Decompressor {
   if (typeof DecompressionStream === "undefined") throw unsupported("DecompressionStream", format);
   try {
@@ -39,7 +36,7 @@ function unsupported(name: string, format: string): EasUnsupportedError {
 
 function through(stream: Decompressor, bytes: Uint8Array, maxBytes: number): Promise<Bytes> {
   const writer = stream.writable.getWriter();
-  // Errors on the writing side are ignored, because they are also reported on the reading side.
+  // Ignore errors on the writing side, because they are also reported on the reading side.
   void writer.write(bytes).catch(() => {});
   void writer.close().catch(() => {});
   return readAll(stream.readable, maxBytes, () => new RangeError(`more than ${maxBytes} bytes`));

@@ -5,7 +5,7 @@ interface NodeCrypto {
 }
 
 /**
- * Returns the runtime's `node:crypto`, if there is one (Deno, Bun). Its MD5 is ten times faster than the portable
+ * Returns the runtime's `node:crypto`, if any (Deno, Bun). Its MD5 is ten times faster than the portable
  * implementation. The module is looked up instead of being imported, so that bundlers do not include it.
  */
 function nativeCrypto(): NodeCrypto | undefined {
@@ -17,7 +17,7 @@ function nativeCrypto(): NodeCrypto | undefined {
   }
 }
 
-/** Returns the MD5 of all chunks in hexadecimal. WebCrypto does not have MD5. */
+/** Returns the MD5 of all chunks in hexadecimal. Implemented here because WebCrypto does not support MD5. */
 export function md5(chunks: readonly Uint8Array[]): string {
   const native = nativeCrypto();
   const hash = native ? native.createHash("md5") : portableMd5.create();
@@ -27,7 +27,8 @@ export function md5(chunks: readonly Uint8Array[]): string {
 }
 
 /**
- * Returns an HMAC-SHA1, computed by WebCrypto, which every supported runtime has (browsers only in secure contexts).
+ * Returns an HMAC-SHA1 computed with WebCrypto, which is available in every supported runtime (in browsers, only in
+ * secure contexts).
  */
 export async function hmacSha1(key: string, text: string): Promise<string> {
   const encoder = new TextEncoder();
@@ -37,7 +38,7 @@ export async function hmacSha1(key: string, text: string): Promise<string> {
   return btoa(String.fromCharCode(...new Uint8Array(mac)));
 }
 
-/** Returns bytes as lower-case hexadecimal digits. */
+/** Returns bytes as lowercase hexadecimal digits. */
 export function toHex(bytes: Uint8Array): string {
   let text = "";
   for (const byte of bytes) text += byte.toString(16).padStart(2, "0");

@@ -21,15 +21,9 @@ import { NewConnections } from "./new-connections.js";
 export interface FetchTransportOptions {
   /** The function that sends requests. Default: the global `fetch`, looked up for each call. */
   readonly fetch?: FetchFunction | undefined;
-  /**
-   * Content codings that this `fetch` decodes itself. Default: the content codings that the runtime's `fetch`
-   * decodes.
-   */
+  /** Content codings that this `fetch` decodes itself. Default: those that the runtime's `fetch` decodes. */
   readonly decodes?: readonly string[] | undefined;
-  /**
-   * Whether this `fetch` hides why a connection failed and cannot send streams, as is the case in browsers. Default
-   * false.
-   */
+  /** Whether this `fetch` hides why a connection failed and cannot send streams, as in browsers. Default false. */
   readonly opaque?: boolean | undefined;
   /**
    * Whether this `fetch` can send a request twice. Default: true in browsers, in Cloudflare Workers and in unknown
@@ -39,8 +33,8 @@ export interface FetchTransportOptions {
 }
 
 /**
- * The part of `fetch` that the transport uses. The function is called with a URL as text, never with a `Request`,
- * because a `Request` can be from another realm.
+ * The part of `fetch` that the transport uses. The function is called with a URL string, never with a `Request`,
+ * because a `Request` may come from another realm.
  */
 export type FetchFunction = (
   url: string,
@@ -61,8 +55,8 @@ export type FetchFunction = (
 ) => Promise<Response>;
 
 /**
- * Whether the runtime's `fetch` decodes a content coding or a list of them, according to measurements. Runtimes do
- * not report it. Wrongly assuming that a body is decoded would return compressed bytes.
+ * Whether the runtime's `fetch` decodes a content coding or a list of them. Based on tests, because runtimes do not
+ * report it. Wrongly assuming that a body is decoded would return compressed bytes.
  */
 function isUndoneByRuntime(coding: string): boolean {
   const { userAgent } = (globalThis as { navigator?: { userAgent?: string } }).navigator ?? {};
@@ -73,9 +67,9 @@ function isUndoneByRuntime(coding: string): boolean {
 }
 
 /**
- * Prevents responses from a cache, such as the cache in the `fetch` of Next.js. Without this option, browsers also
- * send requests with the same URL one after another, which would delay parallel long polls. workerd with a
- * compatibility date before 2024-11-11 throws if the option is set.
+ * Prevents cached responses, for example from the cache in Next.js's `fetch`. Without this option, browsers also send
+ * requests for the same URL one at a time, which would delay parallel long polls. Not set on workerd, which throws with
+ * a compatibility date before 2024-11-11.
  */
 const UNCACHED: { cache?: "no-store" } = "WebSocketPair" in globalThis ? {} : { cache: "no-store" };
 
@@ -93,7 +87,8 @@ export function usesOwnFetch(transport: Transport): boolean {
 }
 
 /**
- * Creates a transport that uses `fetch`. Works in every runtime that has `fetch`. Redirects are returned, not followed.
+ * Creates a transport that uses `fetch`. Works in every runtime that has `fetch`. Returns redirects instead of
+ * following them.
  *
  * @example
  * const transport = fetchTransport({ fetch: myFetch });
@@ -113,7 +108,7 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
   async function exchange(request: TransportRequest | StreamRequest, signal: AbortSignal): Promise<Response> {
     const send = options.fetch ?? (globalThis.fetch as unknown as FetchFunction);
     // jest-environment-jsdom has no fetch.
-    if (!send) throw new EasUnsupportedError("this runtime has no fetch: set globalThis.fetch or the option transport");
+    if (!send) throw new EasUnsupportedError("this runtime has no fetch: set globalThis.fetch or the transport option");
     const url = request.origin + request.path;
     let init: Parameters<FetchFunction>[1] | undefined;
     let response: Response;
@@ -141,7 +136,7 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
   }
 
   function headOf(response: Response): Head {
-    // Browsers reveal only that the response was a redirect, so the actual status is unknown.
+    // Browsers reveal only that the response was a redirect; the actual status is unknown.
     if (response.type === "opaqueredirect") return { status: 302, headers: new Headers(), contentEncoding: undefined };
     const { status, headers } = response;
     const coding = headers.get("content-encoding")?.trim().toLowerCase();
@@ -167,7 +162,7 @@ export function fetchTransport(options: FetchTransportOptions = {}): Transport {
     async stream(request) {
       const { signal } = request;
       if (signal.aborted) throw signal.reason;
-      // Each request has a separate signal, because some runtimes leave their listeners on the signal.
+      // Use a separate signal for each request, because some runtimes leave their listeners on the signal.
       const own = new AbortController();
       const pass = () => own.abort(signal.reason);
       signal.addEventListener("abort", pass, { once: true });
@@ -193,8 +188,8 @@ function isStream(body: StreamRequest["body"]): body is ByteStream {
 }
 
 /**
- * Returns a streamed body in a form that `fetch` accepts. In pages, streams can be sent only over HTTP/2, and only
- * in some browsers.
+ * Returns a streamed body in a form that `fetch` accepts. In pages, streams are read first, because only some browsers
+ * can send them, and only over HTTP/2.
  */
 async function streamBody(stream: ByteStream, isPage: boolean): Promise<{ body: Bytes; duplex?: "half" }> {
   if (isPage) return { body: await readAll(stream, Number.POSITIVE_INFINITY, undefined) };
@@ -210,22 +205,20 @@ function streamOf(
 ): StreamedResponse {
   const { signal } = request;
   if (response.body === undefined) {
-    const error = new EasUnsupportedError(
-      "the fetch of this runtime has no body streams, so a response cannot be streamed",
-    );
+    const error = new EasUnsupportedError("this runtime's fetch has no body streams, so a response cannot be streamed");
     controller.abort(error);
     throw error;
   }
   // WebKit's streams are not async iterables, so `for await` does not work.
   const reader = response.body?.getReader();
-  /** The result of all further reads. */
+  /** The result of all later reads. */
   let outcome: Promise<undefined> | undefined;
   let rejectRead: ((reason: unknown) => void) | undefined;
   const onAbort = () => cancel(signal.reason);
 
   function end(result: Promise<undefined>): Promise<undefined> {
     signal.removeEventListener("abort", onAbort);
-    // `read` reports the rejection if it is called.
+    // Ignore the rejection here, because `read` reports it if called.
     result.catch(() => {});
     outcome = result;
     return result;
@@ -243,8 +236,8 @@ function streamOf(
   function cancel(reason: unknown): void {
     if (outcome !== undefined) return;
     end(Promise.reject(reason));
-    // Both calls are needed: runtimes differ in which of them closes the connection, and in how they affect a pending
-    // read.
+    // Both calls are needed, because runtimes differ in which one closes the connection and in how each affects a
+    // pending read.
     void reader?.cancel(reason).catch(() => {});
     controller.abort(reason);
     rejectRead?.(reason);
@@ -257,7 +250,7 @@ function streamOf(
         // A canceled reader also reports `done`.
         if (outcome !== undefined) return await outcome;
         if (done) return await end(Promise.resolve(undefined));
-        // The bytes are copied because a custom `fetch` may keep the memory, or may return a view of larger memory.
+        // Copy the bytes because a custom `fetch` may keep the memory, or may return a view of a larger buffer.
         if (value.length > 0) return new Uint8Array(value);
       }
     } catch (error) {
@@ -273,7 +266,7 @@ function streamOf(
 }
 
 function failure(error: unknown, request: Pick<TransportRequest, "signal" | "phase">, opaque: boolean): unknown {
-  // Runtimes report different errors for an abort, so the code tests the signal instead of the name of the error.
+  // Check the signal instead of the error's name, because runtimes report different errors for an abort.
   if (request.signal.aborted) return request.signal.reason;
   return new TransportError(messageOf(error), {
     // Some of these codes also occur when an established connection fails.
@@ -283,16 +276,16 @@ function failure(error: unknown, request: Pick<TransportRequest, "signal" | "pha
   });
 }
 
-/** Options of the error for a request that `fetch` rejected before it was sent. */
+/** Error options for a request that `fetch` rejected before it was sent. */
 const REFUSED = { sent: "no", final: true } as const;
 
-/** Whether `fetch` rejected the arguments of the request. If so, the `Request` constructor throws the same error. */
+/** Whether `fetch` rejected the request's arguments. If so, the `Request` constructor throws the same error. */
 function isRefused(error: unknown, url: string, { body, signal: _, ...init }: Parameters<FetchFunction>[1]): boolean {
   if (!isError(error) || error.name !== "TypeError" || systemCodeOf(error) !== undefined) return false;
   // React Native and jsdom can have a `fetch` without `Request`.
   if (typeof Request !== "function") return false;
   try {
-    // A stream cannot be used twice, so the stream is omitted here.
+    // Omit a stream, because it cannot be used twice.
     new Request(url, { ...init, body: body && "getReader" in body ? null : body } as RequestInit);
     return false;
   } catch {
@@ -300,7 +293,7 @@ function isRefused(error: unknown, url: string, { body, signal: _, ...init }: Pa
   }
 }
 
-/** Error codes of server runtimes that mean that no connection was established, so that nothing was sent. */
+/** Error codes in server runtimes that mean that no connection was established and nothing was sent. */
 const NEVER_SENT = new Set([
   "ECONNREFUSED",
   "ConnectionRefused",
@@ -317,8 +310,8 @@ function neverSent(error: unknown): boolean {
 }
 
 /**
- * Reads a body of at most `maxResponseBytes` bytes, so that an endless body cannot fill the memory. For an
- * unsuccessful response, reads only the beginning.
+ * Reads a body of at most `maxResponseBytes` bytes, so that an endless body cannot exhaust memory. For an unsuccessful
+ * response, reads only the beginning.
  */
 async function readBody(response: Response, maxResponseBytes: number, chunks: Uint8Array[]): Promise<Bytes> {
   const success = isSuccess(response.status);
@@ -328,8 +321,8 @@ async function readBody(response: Response, maxResponseBytes: number, chunks: Ui
     void response.body?.cancel().catch(() => {});
     throw responseTooLarge(maxBytes);
   }
-  // Some runtimes, such as React Native, have no body stream. In that case, the length can be checked only after the
-  // body was read.
+  // Some runtimes, such as React Native, have no body stream. There, the length can be checked only after the body has
+  // been read.
   if (!response.body) {
     const whole = new Uint8Array(await response.arrayBuffer());
     if (whole.length <= maxBytes) return whole;

@@ -1,28 +1,28 @@
-/** The part of Deno that creates connections for a single request. */
+/** The Deno API that creates connections for a single request. */
 interface DenoHttp {
   createHttpClient(options: { poolMaxIdlePerHost: number }): { close(): void };
 }
 
 /**
- * Makes `fetch` use new connections. Most runtimes resend a request when a reused connection fails before the
- * response. They do not resend a request on a new connection. The header `connection: close` does not help, because
- * Deno and Bun send it over a reused connection.
+ * Makes `fetch` use new connections. Most runtimes resend a request when a reused connection fails before the response
+ * arrives, but not when a new connection fails. The header `connection: close` does not help, because Deno and Bun send
+ * it over a reused connection.
  */
 export class NewConnections {
   readonly #isOwnFetch: boolean;
   readonly #isOpaque: boolean | undefined;
   #denoClient: ReturnType<DenoHttp["createHttpClient"]> | undefined;
 
-  /** `fetch` is a custom function, if there is one. `opaque` is true for the `fetch` of a browser. */
+  /** `fetch` is the custom function, if any. `opaque` is true for a browser's `fetch`. */
   constructor({ fetch, opaque }: { readonly fetch?: unknown; readonly opaque?: boolean | undefined }) {
     this.#isOwnFetch = fetch !== undefined;
     this.#isOpaque = opaque;
   }
 
   /**
-   * Whether requests can still be resent, according to measurements. Browsers and Cloudflare Workers resend
-   * requests. Node's `fetch` never does. Deno and Bun do not resend requests on a new connection. Unknown runtimes
-   * are assumed to resend them.
+   * Whether the runtime may still resend requests. According to tests, browsers and Cloudflare Workers resend requests,
+   * Node's `fetch` never does, and Deno and Bun do not on a new connection. Unknown runtimes are assumed to resend
+   * them.
    */
   get mayResend(): boolean {
     if (this.#isOpaque) return true;

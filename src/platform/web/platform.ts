@@ -5,7 +5,7 @@ import { hmacSha1, md5 } from "./crypto.js";
 import { fetchTransport } from "./fetch-transport.js";
 import { dialWebSocket } from "./websocket.js";
 
-/** The platform of Deno, Bun, edge functions and all other runtimes with web APIs. */
+/** The platform for Deno, Bun, edge functions and all other runtimes with web APIs. */
 export const platform: Platform = {
   name: "web",
   signer: (body) => signerOf(platform, body),
@@ -23,7 +23,7 @@ export const platform: Platform = {
     try {
       return process?.env?.[name];
     } catch {
-      // Deno throws without the permission to read the environment.
+      // Deno throws if the process may not read the environment.
       return undefined;
     }
   },

@@ -1,7 +1,7 @@
 import { systemCodeOf, TransportError, type WebSocketClose, type WebSocketDialer } from "../contract.js";
 import { ABNORMAL, CallbackConnection, invalidDial, untilAborted, upgradeRefused } from "../websocket-connection.js";
 
-/** The part of a standard WebSocket that this package uses, with the extensions of some runtimes (Bun). */
+/** The part of a standard WebSocket that this package uses, with extensions from some runtimes (Bun). */
 export interface StandardSocket {
   binaryType: string;
   readonly readyState: number;
@@ -18,7 +18,7 @@ export interface StandardSocket {
   terminate?(): void;
 }
 
-/** The `WebSocket` constructor of Deno, Bun and Node 22, which accepts an options object. */
+/** The `WebSocket` constructor in Deno, Bun and Node 22, which accepts an options object. */
 type SocketConstructor = new (
   url: string,
   options: { headers: Record<string, string>; protocols: string[]; perMessageDeflate: false },
@@ -26,7 +26,7 @@ type SocketConstructor = new (
 
 const OPEN = 1;
 
-/** Opens WebSockets with a global `WebSocket` that accepts headers, such as that of Deno, Bun, and Node 22 or later. */
+/** Opens WebSockets with a global `WebSocket` that accepts headers, as in Deno, Bun, and Node 22 or later. */
 export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], signal }) =>
   untilAborted(
     signal,
@@ -46,18 +46,18 @@ export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], s
           reject(invalidDial(error));
           return;
         }
-        // In the standard, `close` is the only way to abandon a socket.
+        // A standard WebSocket can be abandoned only with `close`.
         life.signal.addEventListener("abort", () => (socket.terminate ? socket.terminate() : socket.close()));
         const connection = connectionOver(socket, life);
         socket.addEventListener("open", () => resolve(connection));
         socket.addEventListener("error", ({ message = "", error }) => reject(dialFailure(message, error)));
         socket.addEventListener("close", () =>
-          reject(dialFailure("the WebSocket was closed before it was open", undefined)),
+          reject(dialFailure("the WebSocket was closed before it opened", undefined)),
         );
       }),
   );
 
-/** Matches the messages of Deno and Bun for connections that were not established, so that nothing was sent. */
+/** Matches messages from Deno and Bun that mean that no connection was established and nothing was sent. */
 const NEVER_SENT = /(?:tcp connect error|dns error|Failed to connect)$/;
 
 function dialFailure(message: string, error: unknown): TransportError {
@@ -65,21 +65,21 @@ function dialFailure(message: string, error: unknown): TransportError {
   // code: 401" (Bun).
   const status = /status code: (\d{3})$/.exec(message)?.[1];
   if (status !== undefined) return upgradeRefused(Number(status));
-  // The error has no cause, because the message of Bun's error contains the URL.
+  // Do not set a cause, because the message of Bun's error contains the URL.
   return new TransportError(withoutUrl(message) || "no WebSocket", {
     sent: NEVER_SENT.test(message) ? "no" : "maybe",
     systemCode: systemCodeOf(error),
   });
 }
 
-/** Removes the URL at the start of Bun's messages, because its query must not be logged. */
+/** Removes the URL at the start of Bun's messages, because the URL's query must not be logged. */
 function withoutUrl(message: string): string {
   return message.replace(/^WebSocket connection to '.*' failed: /, "");
 }
 
 /**
  * Creates a connection over a standard socket. Aborting `life` abandons the socket. `protocol` overrides the
- * protocol that the socket reports.
+ * subprotocol that the socket reports.
  */
 export function connectionOver(socket: StandardSocket, life: AbortController, protocol?: string): CallbackConnection {
   socket.binaryType = "arraybuffer";
@@ -88,7 +88,7 @@ export function connectionOver(socket: StandardSocket, life: AbortController, pr
       return protocol ?? socket.protocol;
     },
     send(data) {
-      // If the socket is not open, `send` of workerd throws. In the standard, it has no effect.
+      // If the socket is not open, `send` throws on workerd, whereas the standard specifies no effect.
       if (socket.readyState === OPEN) socket.send(data);
     },
     close: (code, reason) => socket.close(code, reason),
@@ -101,8 +101,8 @@ export function connectionOver(socket: StandardSocket, life: AbortController, pr
     connection.receive(typeof data === "string" ? data : new Uint8Array(data)),
   );
   socket.addEventListener("pong", () => connection.onPong?.());
-  // workerd reports some broken connections only with an error event. In other runtimes, the error event has more
-  // details than the close event that follows it.
+  // Handle error events, because workerd reports some broken connections only in this way. In other runtimes, the error
+  // event has more details than the close event that follows.
   socket.addEventListener("error", ({ message = "" }) =>
     connection.end({ code: ABNORMAL, reason: withoutUrl(message) }),
   );

@@ -7,14 +7,14 @@ import { fetchTransport } from "../web/fetch-transport.js";
 import { dialWebSocket } from "./websocket.js";
 
 /**
- * The platform of Cloudflare Workers. Nothing is created at module level, because I/O objects belong to one incoming
- * request.
+ * The platform for Cloudflare Workers. Nothing is created at module level, because I/O objects belong to a single
+ * incoming request.
  */
 export const platform: Platform = {
   name: "workerd",
   signer: (body) => signerOf(platform, body),
   droppedHeaders: undefined,
-  // A Worker can have at most six open connections for each incoming request.
+  // A Worker can have at most six open connections per incoming request.
   connectionCount: 6,
   createTransport: () => fetchTransport({ decodes: ["gzip", "br"] }),
   dialWebSocket,

@@ -3,24 +3,22 @@ import { TransportError, type WebSocketDialer } from "../contract.js";
 import { connectionOver, type StandardSocket } from "../web/websocket.js";
 import { refusedFetch, untilAborted } from "../websocket-connection.js";
 
-/** A socket of workerd. It delivers no events until it is accepted. */
+/** A workerd socket, which delivers no events until it is accepted. */
 interface WorkerSocket extends StandardSocket {
   accept(): void;
 }
 
 const CLOSED = 3;
 
-/**
- * Opens WebSockets with `fetch`, which is the only way to send headers with an upgrade request on Cloudflare
- * Workers.
- */
+/** Opens WebSockets with `fetch`, the only way to send headers with an upgrade request on Cloudflare Workers. */
 export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], signal }) =>
   untilAborted(signal, async (life) => {
     const sent: Record<string, string> = { ...Object.fromEntries(headers), upgrade: "websocket" };
     if (protocols.length > 0) sent["sec-websocket-protocol"] = protocols.join(", ");
     let response: Response;
     try {
-      // `fetch` accepts only http: and https: URLs. Its signal also ends the open socket, more reliably than `close`.
+      // `fetch` accepts only http: and https: URLs. The signal passed to `fetch` also ends the open socket, and does so
+      // more reliably than `close`.
       response = await fetch(url.replace(/^ws/, "http"), {
         headers: sent,
         redirect: "manual",
@@ -33,11 +31,11 @@ export const dialWebSocket: WebSocketDialer = (url, { headers, protocols = [], s
     if (!socket) {
       throw await refusedFetch(response);
     }
-    // The `protocol` of the socket is empty on workerd.
+    // Pass the subprotocol, because the socket's `protocol` is empty on workerd.
     const connection = connectionOver(socket, life, response.headers.get("sec-websocket-protocol") ?? "");
     socket.addEventListener("close", ({ code, reason }) => {
       if (socket.readyState === CLOSED) return;
-      // With a compatibility date before 2026, workerd does not answer the server's close frame, so this code does.
+      // With a compatibility date before 2026, workerd does not respond to the server's close frame, so do that here.
       // The codes 1005 and 1006 cannot be sent.
       if (code === 1005 || code === 1006) socket.close();
       else socket.close(code, reason);

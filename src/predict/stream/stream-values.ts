@@ -46,6 +46,7 @@ export class StreamValues<T> extends AsyncIterators implements AsyncGenerator<T,
   #outcome: { readonly error?: unknown } | undefined;
   /** Number of pending calls. */
   #waiting = 0;
+  /** The promise of the last pending call. */
   #last: Promise<IteratorResult<T, void>> = undefined as never;
 
   constructor(source: ValueSource, step: ChunkStep<T>) {

@@ -15,10 +15,10 @@ import { pollSource, type Room } from "./sources/poll.js";
 import { websocketSource } from "./sources/websocket.js";
 import type { WatchTools } from "./tools.js";
 
-/** Maximum number of bytes that the response to a get contains in addition to its single frame. */
+/** Maximum number of bytes in the response to a get besides its single frame. */
 const LIST_BYTES = 16;
 
-/** Opens the connections of one watch, all with the same start index. */
+/** Opens connections for one watch, all with the same start index. */
 export class WatchConnections {
   readonly #tools: WatchTools;
   readonly #calls: QueueCalls;
@@ -58,7 +58,7 @@ export class WatchConnections {
       return pollSource(this.#tools, this.#calls, this.#settings, start, this.#owner, this.#room)(events, signal);
     }
     const { indexOnly, autoCommit, attempts } = this.#settings;
-    // With autoCommit, an item that is too large cannot be read again, so searching for it is useless.
+    // With autoCommit, an item that is too large cannot be read again, so there is no point in searching for it.
     if (this.#transport === "http" || autoCommit || indexOnly || attempts === 0) {
       return this.#connect(start, indexOnly)(events, signal);
     }
@@ -77,16 +77,16 @@ export class WatchConnections {
     }
     const onEnd: SourceEvents["onEnd"] = (end) => {
       if (end.tooLarge) this.#indexesOnly = true;
-      // The watcher closed this connection itself, so that it can look for the item on the next connection.
+      // The watcher closed this connection itself in order to look for the item on the next one.
       events.onEnd(end.tooLarge ? { ...end, asked: true } : end);
     };
     return this.#connect(start, false)({ ...events, onEnd }, signal);
   }
 
   /**
-   * Returns the start index for connections. If the watch is for new items, the start index is determined only once,
-   * so that a reconnect does not skip items. An empty queue may have been recreated with indexes from 1, so its
-   * watch starts at 0.
+   * Returns the start index for connections. For a watch that receives only new items, the start index is determined
+   * only once, so that a reconnect does not skip items. If the queue is empty, the start index is 0, because the queue
+   * may have been recreated with indexes from 1.
    */
   async #pinned(signal: AbortSignal): Promise<bigint> {
     const { attributesOperation, isReusable, lastEntryOf } = this.#tools;
@@ -127,8 +127,8 @@ export class WatchConnections {
   }
 
   /**
-   * Reads one item without deleting it. Returns undefined if the item was already deleted. Returns null if the item
-   * was too large and was then deleted.
+   * Reads one item without deleting it. Returns undefined if the item was already deleted, or null if it was too large
+   * and has since been deleted.
    */
   async #fetch(index: bigint, signal: AbortSignal): Promise<DataFrame | null | undefined> {
     const { pool } = this.#calls;
@@ -141,7 +141,7 @@ export class WatchConnections {
       return frames.find((frame) => frame.index === index);
     } catch (error) {
       if (!isTooLarge(error)) throw error;
-      // If the item was deleted, the response contains the next item or no item.
+      // If the item was deleted, the response contains the next item, if any.
       const found = await indexAt(this.#tools, this.#calls, index, signal);
       if (found !== undefined && found !== index) return null;
       throw frameTooLarge(maxResponseBytes, undefined);

@@ -7,16 +7,16 @@ import { checkIndex, checkTags, type FrameIndex, isLast, type QueueTags } from "
 /** The transport of a watch: a WebSocket, a streamed HTTP response, or repeated gets. */
 export type WatchTransport = "websocket" | "http" | "poll";
 
-/** Options for reconnects of a watch. */
+/** Reconnect options for a watch. */
 export interface ReconnectOptions {
   /**
-   * Maximum number of consecutive reconnects that do not result in a good connection. After that, the watcher ends
-   * with the last error. A connection is good if it delivers a new item or lasts for at least 2 s. Once the first
-   * connection was open, refusals such as 401 and 404 count like any other failure. Default: no limit.
+   * Maximum number of consecutive reconnects without a good connection. After that many, the watcher ends with the last
+   * error. A connection is good if it delivers a new item or lasts for at least 2 s. Once the first connection has
+   * opened, refusals such as 401 and 404 count like any other failure. Default: no limit.
    */
   readonly attempts?: number | undefined;
   /**
-   * Delay before the first reconnect in milliseconds. The delay doubles with each failure and has random jitter.
+   * Delay before the first reconnect in milliseconds. The delay doubles with each failure and includes random jitter.
    * Default 200.
    */
   readonly minDelay?: number | undefined;
@@ -35,8 +35,8 @@ export type WatchStatus =
 /** Options for recognizing copies of an item. */
 export interface SkipRepeatedOptions {
   /**
-   * Minimum number of request ids of committed items to remember. The watcher keeps at most twice as many ids in
-   * memory, at about 100 bytes each. Default 10,000.
+   * Minimum number of committed items' request ids to remember. The watcher keeps at most twice as many ids in memory,
+   * at about 100 bytes each. Default 10,000.
    */
   readonly remember?: number | undefined;
 }
@@ -51,14 +51,14 @@ export interface WatchOptions {
    */
   readonly autoCommit?: boolean | undefined;
   /**
-   * Watches only for items with these tags. All consumers of a group must use the same tags. Throws if the value is
+   * Watches only for items with these tags. All consumers in a group must use the same tags. Throws if the value is
    * `undefined`.
    */
   readonly tags?: QueueTags;
   /**
    * The transport. Default `"auto"`: a WebSocket if the runtime can send headers with it, otherwise an HTTP stream,
-   * otherwise polling. An HTTP stream occupies one connection of the client, so `maxConnectionCount` must be at
-   * least 2. Polled items are not assigned to a consumer: all consumers of a group receive each item, and a commit
+   * otherwise polling. An HTTP stream occupies one of the client's connections, so `maxConnectionCount` must be at
+   * least 2. Polled items are not assigned to a consumer: all consumers in a group receive each item, and a commit
    * deletes the item for every group. The client logs a warning about this unless `autoCommit` is true.
    */
   readonly transport?: WatchTransport | "auto" | undefined;
@@ -69,22 +69,21 @@ export interface WatchOptions {
    */
   readonly reconnect?: ReconnectOptions | false | undefined;
   /**
-   * Called when the state of the connection changes. If the callback throws, a warning is logged and the watch
-   * continues.
+   * Called when the connection's state changes. If the callback throws, a warning is logged and the watch continues.
    */
   readonly onStatus?: ((status: WatchStatus) => void) | undefined;
   /**
-   * Whether to skip an item if this watcher has already committed an item with the same request id. A skipped item
-   * is committed without being delivered. As a result, a put that was sent twice is handled once. A browser can send
-   * a put twice, and so can an application after `maybeAccepted`.
+   * Whether to skip an item if this watcher has already committed an item with the same request id. A skipped item is
+   * committed without being delivered, so a put that was sent twice is handled only once. A put can be sent twice by a
+   * browser, or by an application after `maybeAccepted`.
    *
-   * While the first copy is not settled, other copies wait for its outcome. If the first copy is returned to the
-   * queue, the next copy is delivered. Copies that the service sends to different consumers are not recognized. Do
-   * not use this option if items share a request id intentionally, such as several results of one request. Default
-   * false. True remembers 10,000 ids.
+   * Other copies wait until the first copy is settled. If the first copy is returned to the queue, the next one is
+   * delivered. Copies sent to different consumers are not recognized. Do not use this option if items share a request
+   * id intentionally, such as several results of one request. Default false. With true, the watcher remembers 10,000
+   * ids.
    */
   readonly skipRepeated?: boolean | SkipRepeatedOptions | undefined;
-  /** Closes the watcher. The iteration then rejects with the reason of the signal. */
+  /** Closes the watcher. The iteration then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -101,9 +100,9 @@ export const WATCH_OPTIONS: OptionNames<WatchOptions> = {
 
 const RECONNECT_OPTIONS: OptionNames<ReconnectOptions> = { attempts: 1, minDelay: 1, maxDelay: 1 };
 
-/** Validated options of a watch, with defaults. */
+/** Validated watch options, with defaults. */
 export interface WatchSettings {
-  /** The start index. If undefined, only new items are watched. */
+  /** The start index. Undefined to watch only for new items. */
   readonly start: bigint | undefined;
   readonly window: number;
   readonly indexOnly: boolean;
@@ -121,12 +120,14 @@ export interface WatchSettings {
 
 const TRANSPORTS: readonly unknown[] = ["auto", "websocket", "http", "poll"];
 
-/** Checks the arguments of `watch` and adds the defaults. Throws a `TypeError` or `RangeError` for an invalid one. */
+/**
+ * Checks the arguments of `watch` and adds the defaults. Throws a `TypeError` or `RangeError` for an invalid argument.
+ */
 export function checkWatch(index: FrameIndex, window: number, options: WatchOptions): WatchSettings {
   if (typeof options !== "object" || options === null) {
     throw argumentTypeError(
       "ERR_EAS_ARG_WATCH",
-      `watch takes options such as { autoCommit: true }, not ${show(options)}`,
+      `watch accepts options such as { autoCommit: true }, not ${show(options)}`,
     );
   }
   checkOptionNames("watch", options, WATCH_OPTIONS);

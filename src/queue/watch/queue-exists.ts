@@ -4,15 +4,12 @@ import type { DataFrame } from "../frame.js";
 import { getOperation } from "../operations.js";
 import { idOf, isSame } from "./deliveries/delivery-tracker.js";
 
-/**
- * Statuses with which a service refuses to let this client read items. Acknowledgments are then sent without
- * verification.
- */
+/** Statuses that mean that this client may not read items. If so, acknowledgments are sent without verification. */
 const UNREADABLE_STATUSES: readonly number[] = [400, 403, 405, 501];
 
 /**
- * Whether the queue still contains the item of a frame. After the queue is recreated, the frame's index may belong
- * to another item.
+ * Whether the queue still contains a frame's item. After the queue is recreated, the frame's index may belong to
+ * another item.
  */
 export async function queueHasItem(calls: QueueCalls, frame: DataFrame, signal: AbortSignal): Promise<boolean> {
   const { index, owner } = frame;

@@ -14,7 +14,7 @@ import type { DataFrame } from "../frame.js";
 import type { WatchSettings, WatchStatus } from "./options.js";
 import type { FrameSource, OpenSource, SourceEnd, SourceEvents } from "./sources/frame-source.js";
 
-/** The members of a watcher that the reconnect loop uses. */
+/** The watcher members that the reconnect loop uses. */
 export interface ReconnectHost {
   /** Opens a connection. */
   readonly open: OpenSource;
@@ -23,15 +23,15 @@ export interface ReconnectHost {
   readonly signal: AbortSignal;
   /** Whether the client requests a new token for each attempt. */
   readonly hasFreshTokens: () => boolean;
-  /** Reports a change of the state to the application. */
+  /** Reports a state change to the application. */
   readonly notify: (status: WatchStatus) => void;
   /** Logs `message` once for each `cause`. */
   readonly warn: (cause: string, message: string) => void;
-  /** The consumer's uid and group, for messages. */
+  /** The consumer's uid and group, for use in messages. */
   readonly consumer: () => string;
   /**
-   * Asks the service whether the queue has ended. Called after a connection was closed normally. `isBrief` is
-   * whether that connection was brief. Resolves with false if the request fails.
+   * Asks the service whether the queue has ended. Called after a connection has closed normally. `isBrief` is whether
+   * that connection was brief. Resolves with false if the request fails.
    */
   readonly hasEnded: (isBrief: boolean) => Promise<boolean>;
   /** Handles a serialized frame. Returns whether the frame is new to the watcher. */
@@ -44,7 +44,7 @@ export interface ReconnectHost {
   onDisconnected(): void;
 }
 
-/** The outcome of a connection that was opened. */
+/** The outcome of a connection that opened successfully. */
 interface Connection extends SourceEnd {
   /** Whether the connection lasted for less than `STABLE_MS`. */
   readonly isBrief: boolean;
@@ -53,13 +53,13 @@ interface Connection extends SourceEnd {
 }
 
 /**
- * Duration in milliseconds after which a connection counts as good even if it has delivered no frame. A successful
+ * Duration after which a connection counts as good even without delivering a frame, in milliseconds. A successful
  * handshake alone is not sufficient.
  */
 const STABLE_MS = 2_000;
 /**
- * Number of consecutive brief connections that do not increase the delay if they delivered frames. Networks may
- * close a few connections without a fault of the service.
+ * Number of consecutive brief connections that do not increase the delay if they delivered frames, because networks may
+ * close a few connections even when the service works.
  */
 const MAX_FREE_BRIEF = 5;
 /** Number of consecutive brief connections after which a warning is logged. */
@@ -74,7 +74,7 @@ export async function reconnectLoop(host: ReconnectHost): Promise<unknown> {
   let failures = 0;
   let refusals = 0;
   let brief = 0;
-  // Once the service has accepted the watch, later refusals are treated as transient.
+  // Refusals are treated as transient once the service has accepted the watch.
   let isProven = false;
   while (!signal.aborted) {
     let end: SourceEnd;
@@ -89,14 +89,15 @@ export async function reconnectLoop(host: ReconnectHost): Promise<unknown> {
     const isGood = opened !== undefined && (opened.isUseful || !opened.isBrief || end.asked === true);
     failures = isGood ? 1 : failures + 1;
     if (opened) brief = opened.isBrief && !end.asked ? brief + 1 : 0;
-    // Gateways and proxies also close idle connections normally. Only the attributes show whether the queue has ended.
+    // A normal close may mean that the queue has ended, but gateways and proxies also close idle connections normally.
+    // Only the attributes show whether the queue has ended.
     const mayBeEnd = end.graceful && !end.asked && !opened?.isUseful && settings.attempts > 0;
     if (mayBeEnd && (await host.hasEnded(opened?.isBrief === true))) break;
     if (signal.aborted) break;
     if (isSetupError(end.cause)) return end.cause;
     if (!isProven && !isGood) {
       if (isUnreadable(end.cause) || (opened === undefined && isFinal(end.cause))) return end.cause;
-      // The token may have expired while the connection was being opened, so a token function is called once more.
+      // The token may have expired while the connection was being opened, so call a token function once more.
       if (isRefusal(end.cause) && (++refusals === 2 || !host.hasFreshTokens())) return end.cause;
     }
     isProven ||= opened !== undefined;
@@ -142,7 +143,7 @@ async function connect(host: ReconnectHost): Promise<Connection> {
   return { ...end, isUseful, isBrief: clockNow() - openedAt < STABLE_MS };
 }
 
-/** Logs repeated failures. A single failure is not logged, because gateways and proxies routinely close connections. */
+/** Logs repeated failures. Does not log a single failure, because gateways and proxies routinely close connections. */
 function warn({ warn: log, consumer }: ReconnectHost, cause: Error, failures: number, brief: number | undefined): void {
   const message = messageOf(cause);
   if (brief === undefined || brief === 0) {
@@ -154,7 +155,7 @@ function warn({ warn: log, consumer }: ReconnectHost, cause: Error, failures: nu
         : `. If another client uses ${consumer()}, each connection replaces the other: give each client its own uid`;
     log(
       "brief",
-      `the last ${brief} connections of the watch ended within ${STABLE_MS / 1000} s of being opened, and the client reconnects at increasing intervals. Last error: ${message}${hint}`,
+      `the last ${brief} connections of the watch ended within ${STABLE_MS / 1000} s of being opened, so the client reconnects at increasing intervals. Last error: ${message}${hint}`,
     );
   }
 }
@@ -168,13 +169,13 @@ function delayAfter(cause: Error, failures: number, { minDelay, maxDelay }: Watc
   return requestedWait(Math.min(retryAfter, MAX_RETRY_AFTER_MS), delay);
 }
 
-/** Whether the configuration of the client makes every connection fail. */
+/** Whether the client's configuration makes every connection fail. */
 function isSetupError(error: unknown): boolean {
   if (error instanceof EasUnsupportedError) return true;
   return isError(error) && "code" in error && error.code === "ERR_EAS_ARG_WATCH";
 }
 
-/** Whether the stream contained invalid data, so that the rest of the stream cannot be decoded. */
+/** Whether the stream contained invalid data, which makes the rest of the stream undecodable. */
 function isUnreadable(error: unknown): boolean {
   return error instanceof EasDecodeError;
 }
@@ -185,10 +186,10 @@ function isFinal(error: unknown): boolean {
   return isError(error) && "code" in error && String(error.code).startsWith("ERR_EAS_ARG_");
 }
 
-/** Whether the service refused the request for a reason that only another token can change. */
+/** Whether the service refused the request for a reason that only a different token can fix. */
 function isRefusal(error: unknown): boolean {
   if (error instanceof EasHttpError) return !error.retryable;
-  // Errors of other classes come from the application, such as a token function that throws.
+  // Errors of other classes come from the application, for example from a token function that throws.
   return !(error instanceof EasError);
 }
 

@@ -1,9 +1,9 @@
 import { clockNow } from "../../util/timing/clock.js";
 import type { QueueLogger } from "../options.js";
 
-/** Time in milliseconds after a warning during which repetitions of its cause are only counted. */
+/** Time after a warning during which repetitions with the same cause are only counted, in milliseconds. */
 const QUIET_MS = 600_000;
-/** Maximum number of causes that are remembered. */
+/** Maximum number of causes to remember. */
 const MAX_CAUSES = 64;
 
 interface Report {
@@ -12,10 +12,7 @@ interface Report {
   count: number;
 }
 
-/**
- * Logs the warnings of one watch, once per cause. Repetitions are counted, and the count is logged with a later
- * warning.
- */
+/** Logs a watch's warnings, once per cause. Counts repetitions and logs the count with a later warning. */
 export class WatchReports {
   readonly #logger: () => QueueLogger;
   readonly #reports = new Map<string, Report>();
@@ -25,8 +22,8 @@ export class WatchReports {
   }
 
   /**
-   * Logs `message`, unless a message with the same `cause` was logged within the last ten minutes. Errors that the
-   * logger throws are ignored.
+   * Logs `message`, unless a message with the same `cause` was logged within the last ten minutes. Ignores errors
+   * thrown by the logger.
    */
   warn(cause: string, message: string): void {
     const now = clockNow();

@@ -5,9 +5,8 @@ import { attributesOperation, FRAMES, getOperation } from "../operations.js";
 import { isReusable } from "./deliveries/delivery-tracker.js";
 
 /**
- * Functions that are passed to the connections of a watch instead of being imported by them. The connections are
- * loaded on first use. If they imported these functions, bundlers would load shared modules of the queue client even
- * in pages that do not use a queue.
+ * Functions passed to a watch's connections, whose code is loaded on first use. If that code imported these functions,
+ * bundlers would load the queue client's shared modules even in pages that do not use a queue.
  */
 export interface WatchTools {
   readonly readFrame: typeof readFrame;
@@ -24,7 +23,7 @@ export interface WatchTools {
   readonly isReusable: typeof isReusable;
 }
 
-/** The functions for all watches. */
+/** The functions that all watches use. */
 export const WATCH_TOOLS: WatchTools = {
   readFrame,
   readIndex,

@@ -5,7 +5,7 @@ import type { WatchSettings, WatchTransport } from "./options.js";
 import type { WatchReports } from "./reports.js";
 
 /**
- * Selects the transport of a watch. Throws `EasUnsupportedError` if that transport is not available. Logs the
+ * Selects the transport for a watch. Throws `EasUnsupportedError` if that transport is not available. Logs the
  * limitations of polling.
  */
 export function transportOf(
@@ -16,7 +16,7 @@ export function transportOf(
 ): WatchTransport {
   if (transport === "websocket" && dialWebSocket === undefined) {
     throw new EasUnsupportedError(
-      `transport "websocket" is not available: ${pool.webSocketsUnavailable}. Use transport "http", which streams over HTTP, or "poll"; or set the client's dialWebSocket`,
+      `transport "websocket" cannot be used: ${pool.webSocketsUnavailable}. Use transport "http", which streams over HTTP, or "poll"; or set the client's dialWebSocket`,
     );
   }
   const fallsBack = transport === "auto" && dialWebSocket === undefined && pool.transport.stream === undefined;
@@ -28,7 +28,7 @@ export function transportOf(
   // With autoCommit, each item is deleted when it is read, so no other consumer receives it.
   const limitation = autoCommit
     ? ""
-    : ". Polled items are not assigned to a consumer: all consumers of a group get each item, and a commit deletes it for every group. Use one consumer, or autoCommit, or another transport";
+    : ". Polled items are not assigned to a consumer: all consumers in a group get each item, and a commit deletes it for every group. Use one consumer, or autoCommit, or another transport";
   if (fallsBack || !autoCommit) reports.warn("poll", why + limitation);
   return "poll";
 }

@@ -22,9 +22,9 @@ import type { FrameSource } from "./sources/frame-source.js";
 import { WATCH_TOOLS } from "./tools.js";
 import { transportOf } from "./transport.js";
 
-/** Size of unread frames in bytes at which the watcher stops reading from the connection. */
+/** Total size of unread frames, in bytes, at which the watcher stops reading from the connection. */
 const HIGH_WATER_BYTES = 16_777_216;
-/** Approximate memory of a frame in addition to its data, in bytes. */
+/** Approximate memory overhead per frame besides its data, in bytes. */
 const FRAME_BYTES = 512;
 
 /** The dependencies of a watcher. */
@@ -35,14 +35,14 @@ export interface WatcherHost {
 }
 
 /**
- * Iterates over the items of a queue in the order of delivery. Delivery is at least once: an uncommitted item may be
- * delivered again, after a reconnect or to another consumer. This watcher does not deliver an item again while the
- * caller holds the item, while its commit is retried, or after its commit succeeded. The caller holds an item until
- * it calls `commit`, `negative` or `release`. Broken connections are reopened.
+ * Iterates over a queue's items in delivery order. Delivery is at least once: an uncommitted item may be delivered
+ * again, after a reconnect or to another consumer. This watcher does not deliver an item again while the caller holds
+ * the item, while its commit is retried, or after its commit succeeded. The caller holds an item until it calls
+ * `commit`, `negative` or `release`. Broken connections are reopened.
  *
  * Failed commits and negative acknowledgments are retried in the background until the watcher closes; see
- * `DataFrame.commit` and `DataFrame.negative`. When the queue is deleted and recreated, acknowledgments of earlier
- * items are not sent to the new queue, even if the new queue uses the same indexes.
+ * `DataFrame.commit` and `DataFrame.negative`. When the queue is deleted and recreated, acknowledgments for earlier
+ * items are not sent to the new queue, even if it uses the same indexes.
  *
  * @example
  * const watcher = queue.watch(0, 5);
@@ -125,7 +125,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     return this.#buffer.next();
   }
 
-  /** Closes the watcher. A `for await` loop calls this method when the loop is left early. */
+  /** Closes the watcher. Called by a `for await` loop that is left early. */
   async return(): Promise<IteratorResult<DataFrame, undefined>> {
     await this.close();
     return { done: true, value: undefined };
@@ -142,7 +142,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   }
 
   /**
-   * Ends the iteration immediately and closes the connection. The service delivers uncommitted items to other
+   * Ends the iteration immediately and closes the connection. The service then delivers uncommitted items to other
    * consumers.
    */
   close(): Promise<void> {
@@ -150,7 +150,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     return this.closed;
   }
 
-  /** Returns the transport and the state, for logs. */
+  /** Returns the transport and the state for logs. */
   toString(): string {
     const state = this.isClosed ? "closed" : this.#source === undefined ? "connecting" : "open";
     return listFacts("Watcher", { transport: this.#transport, state });
@@ -188,8 +188,8 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   }
 
   /**
-   * Resolves with the error that ended the watch, or with undefined. Rejects if the code of the watch cannot be
-   * loaded.
+   * Resolves with the error that ended the watch, or with undefined if there was none. Rejects if the watch's code
+   * cannot be loaded.
    */
   async #reconnectLoop(signal: AbortSignal): Promise<unknown> {
     const settings = this.#settings;
@@ -239,7 +239,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
     });
   }
 
-  /** Pauses the connection. Logs a warning once if the runtime has no backpressure. */
+  /** Pauses the connection. Logs a warning once if the runtime does not support backpressure. */
   #pauseSource(): void {
     const source = this.#source;
     if (source === undefined) return;
@@ -260,7 +260,7 @@ export class Watcher implements AsyncIterableIterator<DataFrame> {
   async #hasEnded(isBrief: boolean): Promise<boolean> {
     const { signal } = this.#life;
     const attributes = await this.#host.calls.run(attributesOperation({ signal, retryCount: 0 })).catch(() => {});
-    // An ended queue that still has items may deliver them to this watcher after another consumer disconnects.
+    // An ended queue that still contains items may deliver them to this watcher after another consumer disconnects.
     return attributes !== undefined && hasEnded(attributes) && (isBrief || isEmpty(attributes));
   }
 

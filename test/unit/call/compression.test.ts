@@ -137,7 +137,7 @@ describe.each(CASES)("%s over a socket", (_, compression, decompressor, compress
     const client = clientFor(emulator, { decompression: codecs, maxResponseBytes: 1 << 20 });
     const error = await errorOf(client.predict("x"));
     expect(error).toMatchObject({ code: "ERR_EAS_DECODE", format: "content-encoding", attempts: 1 });
-    expect(error.message).toContain("more than 1048576 bytes (maxResponseBytes)");
+    expect(error.message).toContain("larger than 1048576 bytes (maxResponseBytes)");
     const enough = clientFor(emulator, { decompression: codecs, maxResponseBytes: 8 << 20 });
     expect((await enough.predict(new Uint8Array(1))).length).toBe(8 << 20);
   });
@@ -260,7 +260,7 @@ describe("Content-Encoding", () => {
     server.play(answerWith(PLAIN.length), answerWith(PLAIN.length - 1), answerWith(5001));
     expect((await client.predict("x")).toString()).toBe(TEXT);
     expect((await errorOf(client.predict("x"))).message).toContain("x-lz4-original-length is 1899");
-    expect((await errorOf(client.predict("x"))).message).toContain("more than 5000 bytes (maxResponseBytes)");
+    expect((await errorOf(client.predict("x"))).message).toContain("larger than 5000 bytes (maxResponseBytes)");
   });
 
   test("keeps an empty response empty", async () => {
@@ -387,7 +387,7 @@ describe("a custom codec", () => {
     ],
     ["returns no bytes", { decompress: () => "text" as never }, "did not return bytes"],
     ["returns nothing", { decompress: () => undefined as never }, "did not return bytes"],
-    ["ignores the limit", { decompress: () => new Uint8Array(11) }, "more than 10 bytes (maxResponseBytes)"],
+    ["ignores the limit", { decompress: () => new Uint8Array(11) }, "larger than 10 bytes (maxResponseBytes)"],
   ])("%s", async (_, change, message) => {
     const error = await errorOf(call({ ...own, ...change }, { maxResponseBytes: 10 }));
     expect(error).toMatchObject({ code: "ERR_EAS_DECODE", format: "content-encoding", attempts: 1 });

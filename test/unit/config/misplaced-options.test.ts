@@ -120,7 +120,7 @@ describe("instead of an endpoint", () => {
     for (const Client of [PredictClient, QueueClient]) {
       const error = thrownBy(() => new Client(value as string, "name"));
       expect(error).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_OPTION" });
-      expect(error.message).toBe(`${Client.name} takes an options object or an endpoint string, not ${shown}`);
+      expect(error.message).toBe(`${Client.name} accepts an options object or an endpoint string, not ${shown}`);
     }
   });
 });

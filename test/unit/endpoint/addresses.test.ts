@@ -171,7 +171,7 @@ describe("the host of a service", () => {
     const error = await errorOf(client.put("x"));
     expect(error).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_ENDPOINT" });
     expect(error.message).toBe(
-      `endpoint "${SERVICE_HOST}" is the host of a service, and queues are behind the gateway: set endpoint to ${UID}.cn-shanghai.${EAS} and queueName to "${queueName}", or set customUrl to the queue's own URL`,
+      `endpoint "${SERVICE_HOST}" is the host of a service, but queues are behind the gateway: set endpoint to ${UID}.cn-shanghai.${EAS} and queueName to "${queueName}", or set customUrl to the queue's own URL`,
     );
   });
 

@@ -307,7 +307,7 @@ describe("invalid arguments", () => {
   });
 
   test("options that are not an object", () => {
-    expect(thrownBy(() => pixelsToTensor(GRADIENT, 224 as never)).message).toMatch(/takes options such as/);
+    expect(thrownBy(() => pixelsToTensor(GRADIENT, 224 as never)).message).toMatch(/accepts options such as/);
   });
 });
 

@@ -188,7 +188,7 @@ describe('transport "websocket"', () => {
     const fetched = blockFetch();
     const queue = queueClientOf({ origin: "http://h" });
     const onStatus = vi.fn();
-    const said = /transport "websocket" is not available: .*"http", which streams over HTTP.*dialWebSocket/;
+    const said = /transport "websocket" cannot be used: .*"http", which streams over HTTP.*dialWebSocket/;
     const thrown = thrownBy(() => queue.watch(index, 1, { transport: "websocket", onStatus }));
     const rejected = await errorOf(queue.consume(() => {}, { index, transport: "websocket" }));
     for (const error of [thrown, rejected]) {

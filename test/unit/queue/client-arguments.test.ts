@@ -284,7 +284,7 @@ const CASES: Case[] = [
     (value): Case => [
       `put: ${Object.prototype.toString.call(value)}`,
       (client) => client.put(any(value)),
-      ["TypeError", "ERR_EAS_ARG_REQUEST", /put takes a string, a Uint8Array, an ArrayBuffer or a Blob, not /],
+      ["TypeError", "ERR_EAS_ARG_REQUEST", /put accepts a string, a Uint8Array, an ArrayBuffer or a Blob, not /],
     ],
   ),
   // The official SDKs take positional arguments. Ignoring them here would return the first item of the queue.
@@ -299,7 +299,7 @@ const CASES: Case[] = [
     ].map(([operation, call]) => [
       `${operation}: options ${JSON.stringify(value)}`,
       call,
-      ["TypeError", "ERR_EAS_ARG_OPTION", new RegExp(`^${operation} takes options such as \\{ .* \\}, not `)],
+      ["TypeError", "ERR_EAS_ARG_OPTION", new RegExp(`^${operation} accepts options such as \\{ .* \\}, not `)],
     ]),
   ),
   [
@@ -311,7 +311,7 @@ const CASES: Case[] = [
   [
     "put: header with a line break",
     (client) => client.put("x", { headers: { a: "1\r\nb: 2" } }),
-    ["TypeError", "ERR_EAS_ARG_HEADER", /header a has a control character/],
+    ["TypeError", "ERR_EAS_ARG_HEADER", /header a contains a control character/],
   ],
   [
     "put: an authorization header in addition to the token",
@@ -349,9 +349,9 @@ describe("the constructor rejects invalid options", () => {
     [
       "null",
       null,
-      ["TypeError", "ERR_EAS_ARG_OPTION", /QueueClient takes an options object or an endpoint string, not null/],
+      ["TypeError", "ERR_EAS_ARG_OPTION", /QueueClient accepts an options object or an endpoint string, not null/],
     ],
-    ["a number", 5, ["TypeError", "ERR_EAS_ARG_OPTION", /takes an options object or an endpoint string, not 5/]],
+    ["a number", 5, ["TypeError", "ERR_EAS_ARG_OPTION", /accepts an options object or an endpoint string, not 5/]],
     [
       "a signature",
       { auth: "signature" },
@@ -362,11 +362,11 @@ describe("the constructor rejects invalid options", () => {
     [
       "a uid with a line break",
       { uid: "a\nb" },
-      ["TypeError", "ERR_EAS_ARG_HEADER", /header uid has a control character/],
+      ["TypeError", "ERR_EAS_ARG_HEADER", /header uid contains a control character/],
     ],
     ["a uid that is a number", { uid: 5 }, ["TypeError", "ERR_EAS_ARG_OPTION", /uid is 5: it must be a name/]],
     ["a uid that is null", { uid: null }, ["TypeError", "ERR_EAS_ARG_OPTION", /uid is null: it must be a name/]],
-    ["a gid in Chinese", { gid: "你" }, ["TypeError", "ERR_EAS_ARG_HEADER", /header gid has .* outside Latin-1/]],
+    ["a gid in Chinese", { gid: "你" }, ["TypeError", "ERR_EAS_ARG_HEADER", /header gid contains .* outside Latin-1/]],
     [
       "a logger without warn()",
       { logger: {} },
@@ -432,7 +432,7 @@ describe("watch", () => {
         watchRefusal("RangeError", /window is .*: it must be an integer of at least 1/),
       ],
     ),
-    ["options null", (client) => client.watch(0, 1, any(null)), watchRefusal("TypeError", /watch takes options/)],
+    ["options null", (client) => client.watch(0, 1, any(null)), watchRefusal("TypeError", /watch accepts options/)],
     ["options true", (client) => client.watch(0, 1, any(true)), watchRefusal("TypeError", /not true/)],
     ["indexOnly 1", (client) => client.watch(0, 1, { indexOnly: any(1) }), watchRefusal("TypeError", /indexOnly is 1/)],
     [

@@ -187,7 +187,7 @@ describe("limits of the queue", () => {
     await client.put("1234567890");
     const error = await errorOf(client.put(Uint8Array.from({ length: 11 })));
     expect(error).toMatchObject({ name: "RangeError", code: "ERR_EAS_ARG_BODY_SIZE" });
-    expect(error.message).toMatch(/the item has 11 bytes.*at most 10 \(meta\.maxPayloadBytes\)/);
+    expect(error.message).toMatch(/the item is 11 bytes.*at most 10 \(meta\.maxPayloadBytes\)/);
     expect(input.length).toBe(1);
     expect(calls()).toHaveLength(1);
   });

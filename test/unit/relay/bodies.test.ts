@@ -86,7 +86,7 @@ describe("request body", () => {
     if (status === 200) expect(await response.text()).toBe("fourfour");
     else {
       expect((await refusalOf(response))[1]).toBe(`the body is larger than ${maxBytes} bytes`);
-      expect(String(reason)).toContain("more than");
+      expect(String(reason)).toContain("larger than");
       // The owner of the relay is not notified of errors of the caller.
       expect(errors).toEqual([]);
     }
@@ -133,7 +133,7 @@ describe("request body", () => {
     answered.give("begun");
     expect(textOf((await reader.read()).value)).toBe("begun");
     body.give("four");
-    await expect(reader.read()).rejects.toThrow("more than 3 bytes");
+    await expect(reader.read()).rejects.toThrow("larger than 3 bytes");
     expect(signal?.aborted).toBe(true);
     expect(body.cancelled()).toBeDefined();
   });

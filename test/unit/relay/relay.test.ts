@@ -630,7 +630,7 @@ describe("failures behind the relay", () => {
         502,
         "the relay itself failed; its onError option receives the cause",
       ],
-      [() => Promise.reject(new EasTimeoutError("", { phase: "headers", timeout: 1 })), {}, 504, "its option onError"],
+      [() => Promise.reject(new EasTimeoutError("", { phase: "headers", timeout: 1 })), {}, 504, "its onError option"],
       [undefined, { allow: [{ paths: ["/other"] }] }, 403, "the relay itself refused the request"],
       [
         async ({ body }: RelayedCall) => new Response(await new Response(body).text()),

@@ -3,16 +3,16 @@ import type { ConnectSettings, HttpProxy } from "../options.js";
 import type { Connections } from "./connect.js";
 import type { Connectors } from "./connector.js";
 
-/** The part of undici's dispatchers that a transport uses. */
+/** The part of an undici dispatcher that a transport uses. */
 export interface RequestAgent {
   dispatch: Dispatcher["dispatch"];
   destroy(): Promise<void>;
 }
 
 /**
- * Time in milliseconds for which an idle connection is kept if the server sends no `Keep-Alive` header. This time is
- * shorter than the idle timeouts of known servers, some of which close connections after 5 s (Node's own server) or
- * 15 s. With a `Keep-Alive` header, undici closes the connection 2 s before the stated time.
+ * Time for which an idle connection is kept if the server sends no `Keep-Alive` header, in milliseconds. This time is
+ * shorter than the idle timeouts of known servers, some of which close connections after 5 s (Node's own server) or 15
+ * s. If there is a `Keep-Alive` header, undici closes the connection 2 s before the stated time.
  */
 const IDLE_MS = 4_000;
 
@@ -28,7 +28,8 @@ export async function makeAgent(
     factory: connectors.factory(undici),
     maxHeaderSize,
     keepAliveTimeout: IDLE_MS,
-    // The call has its own timeout, from dispatch to the last byte. undici's timeouts would abort long inference calls.
+    // Disable undici's timeouts, which would abort long inference calls. The call has its own timeout, from dispatch to
+    // the last byte.
     headersTimeout: 0,
     bodyTimeout: 0,
     connect: forRequests as never,

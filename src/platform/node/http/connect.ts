@@ -17,11 +17,11 @@ type Done = (error: Error | null, socket: Socket | null) => void;
 /** Establishes a connection and calls `done` once. Returns an object that abandons it. */
 export type Connect = (target: ConnectTarget, done: Done) => { destroy(): void };
 
-/** The connectors of one transport. */
+/** A transport's connectors. */
 export interface Connections {
-  /** Opens connections for requests. With a proxy, connections for `http:` endpoints lead to the proxy itself. */
+  /** Opens connections for requests. If there is a proxy, requests to `http:` endpoints connect to the proxy itself. */
   readonly forRequests: Connect;
-  /** Opens connections for WebSockets. With a proxy, they always go through a tunnel. */
+  /** Opens connections for WebSockets. If there is a proxy, these connections always go through a tunnel. */
   readonly forSockets: Connect;
 }
 
@@ -32,10 +32,10 @@ export async function connectionsOf(settings: ConnectSettings): Promise<Connecti
   const tls = secureContext && { secureContext: secureContext as import("node:tls").SecureContext };
   if (proxy === undefined) {
     const connector = (timeout: number) => buildConnector({ ...tls, timeout }) as unknown as Connect;
-    // The connectors of the pool have their own timeout.
+    // No timeout is set here, because the pool's connectors have their own.
     return { forRequests: connector(0), forSockets: connector(connectTimeout) };
   }
-  // One timeout covers the connection to the proxy, its tunnel and TLS inside the tunnel.
+  // A single timeout covers connecting to the proxy, opening the tunnel and the TLS handshake inside it.
   const dial = buildConnector({ ...tls, timeout: 0 });
   const through =
     (tunnels: (target: ConnectTarget) => boolean): Connect =>
@@ -44,7 +44,7 @@ export async function connectionsOf(settings: ConnectSettings): Promise<Connecti
   return { forRequests: through(({ protocol }) => protocol === "https:"), forSockets: through(() => true) };
 }
 
-/** Connects to a proxy. If `tunnels` is true, also connects through the proxy's tunnel to the target. */
+/** Connects to a proxy. If `tunnels` is true, also connects to the target through the proxy's tunnel. */
 function connectThrough(
   proxy: HttpProxy,
   dial: buildConnector.connector,
@@ -71,7 +71,7 @@ function connectThrough(
     finish(Object.assign(new Error(message), { code: "UND_ERR_CONNECT_TIMEOUT" }), null);
   }, timeout);
   const connect = (options: buildConnector.Options, next: (socket: Socket) => void) => {
-    // The declared return type does not include the socket.
+    // The function returns the socket, although its declared return type does not say so.
     current = dial(options, (error, socket) => {
       if (error) finish(error, null);
       else if (isOver) socket?.destroy();
@@ -115,12 +115,12 @@ function openTunnel({ url, authorization }: HttpProxy, socket: Socket, target: C
       done(null, tunnel);
       return;
     }
-    // The code that receives this error destroys the socket. Until then, an error event without a listener would end
-    // the process.
+    // Keep a listener until the code that receives this error destroys the socket, because an error event without a
+    // listener would end the process.
     tunnel.on("error", () => {});
     const isFinal = status < 500 && status !== 408 && status !== 429;
     const advice = status === 407 ? ": put the credentials into the proxy's URL" : "";
-    const message = `the proxy ${url.host} responded to CONNECT ${authority} with ${status}${advice}`;
+    const message = `the proxy ${url.host} responded to CONNECT ${authority} with status ${status}${advice}`;
     done(Object.assign(new Error(message), { code: isFinal ? "ERR_PROXY_REFUSED" : "ERR_PROXY_FAILED" }), null);
   });
   request.end();

@@ -1,18 +1,21 @@
 import type { Socket } from "node:net";
 
 /**
- * A connection of the pool that applies backpressure at its socket. undici applies backpressure by pausing its
- * parser. In undici versions up to 7, the process crashes if a connection ends while the parser is paused
- * (github.com/nodejs/undici/issues/5360). This class passes no bytes from a paused socket to undici, so undici never
- * pauses its parser.
+ * A pooled connection that applies backpressure at its socket. undici applies backpressure by pausing its parser, but
+ * in undici versions up to 7, the process crashes if a connection ends while the parser is paused
+ * (github.com/nodejs/undici/issues/5360). This class does not pass bytes from a paused socket to undici, so undici
+ * never pauses its parser.
  */
 export class Connection {
   /**
-   * The connection whose bytes are being parsed. undici reads a socket, parses the bytes and calls the handler in
-   * one event-loop turn. During these handler calls, `parsing` is therefore the connection of the exchange.
+   * The connection whose bytes are being parsed. undici reads a socket, parses the bytes and calls the handler in a
+   * single event-loop turn, so during these handler calls, `parsing` is the exchange's connection.
    */
   static parsing: Connection | undefined;
-  /** The error of the socket, if there is one. undici treats a reset as the end of a response without a length. */
+  /**
+   * The socket's error, if any. Recorded because undici treats a connection reset as the normal end of a response
+   * without a length.
+   */
   error: Error | undefined = undefined;
   private readonly socket: Socket;
   private held = false;
@@ -26,7 +29,7 @@ export class Connection {
     const connection = new Connection(socket);
     const { read } = socket;
     socket.read = (size) => {
-      // Only Node itself calls `read` with a size, to fill the buffer of the socket.
+      // Only Node itself calls `read` with a size, to fill the socket's buffer.
       if (size === undefined) {
         Connection.parsing = connection;
         if (connection.held) return null;
@@ -38,14 +41,14 @@ export class Connection {
     });
   }
 
-  /** Stops reading. The socket buffers at most 64 KiB more. After that, backpressure reaches the server. */
+  /** Stops reading. The socket buffers up to 64 KiB more before backpressure reaches the server. */
   hold(): void {
     this.held = true;
   }
 
   /**
-   * Resumes reading. Bytes in the socket's buffer are parsed before this method returns. Therefore, it must not be
-   * called from a method of a handler.
+   * Resumes reading. Must not be called from a handler's method, because bytes in the socket's buffer are parsed before
+   * this method returns.
    */
   release(): void {
     if (!this.held) return;
@@ -53,12 +56,12 @@ export class Connection {
     this.socket.emit("readable");
   }
 
-  /** Marks the end of an exchange. Reading is resumed by undici itself. */
+  /** Marks the end of an exchange. undici itself resumes reading. */
   free(): void {
     this.held = false;
   }
 
-  /** Closes the connection, so that it is not used again. */
+  /** Closes the connection so that it cannot be reused. */
   drop(): void {
     this.socket.destroy();
   }

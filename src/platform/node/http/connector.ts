@@ -11,14 +11,14 @@ const MAX_TIMER_MS = 2_147_483_647;
 const MIN_HEADER_BYTES = 1_024;
 const MAX_HEADER_BYTES = 16_777_216;
 
-/** The options of `nodeTransport` for establishing and using connections. */
+/** The `nodeTransport` options for establishing and using connections. */
 interface ConnectionOptions {
   readonly connectTimeout?: number | undefined;
   readonly maxHeaderSize?: number | undefined;
   readonly reuseConnections?: boolean | undefined;
 }
 
-/** Checks the options for connections. Throws a `TypeError` or `RangeError`. */
+/** Checks the connection options. Throws a `TypeError` or `RangeError`. */
 export function checkConnectionOptions(options: ConnectionOptions): void {
   const { connectTimeout, maxHeaderSize, reuseConnections } = options;
   const isTime = typeof connectTimeout === "number" && connectTimeout >= 1 && connectTimeout <= MAX_TIMER_MS;
@@ -36,10 +36,7 @@ export function checkConnectionOptions(options: ConnectionOptions): void {
 
 const isWithin = (bytes: number) => bytes >= MIN_HEADER_BYTES && bytes <= MAX_HEADER_BYTES;
 
-/**
- * Establishes the connections of a transport's pools. Each connection has a timeout. Pending connections can be
- * abandoned.
- */
+/** Establishes connections for a transport's pools. Connecting is limited by a timeout and can be abandoned. */
 export class Connectors {
   /** Timeout for one connection, in milliseconds. */
   readonly timeout: number;
@@ -83,7 +80,8 @@ export class Connectors {
       };
       const abandon = (error: Error) => {
         settle();
-        // Aborting the signal abandons the tunnel of a proxy. Destroying the socket abandons a direct connection.
+        // A connection through a proxy is abandoned by aborting the signal, and a direct connection by destroying the
+        // socket.
         controller.abort(error);
         if (isSocket(connecting)) connecting.destroy();
         callback(error, null);
@@ -105,9 +103,7 @@ export class Connectors {
   }
 }
 
-/**
- * Whether a connector returned the socket that it is connecting. The connector of a proxy returns a promise instead.
- */
+/** Whether a connector returned the socket that it is connecting. A proxy's connector returns a promise instead. */
 function isSocket(value: unknown): value is Socket {
   return typeof (value as Socket | undefined)?.destroy === "function";
 }

@@ -15,15 +15,16 @@ import { bodyHeaders, hasBody, isBodiless, isDelimited, type RawHeaders, toHeade
 import type { Traffic } from "./traffic.js";
 
 /**
- * Maximum number of bytes that are allocated as soon as a `Content-Length` is received. For a larger body, memory is
- * allocated when an eighth of the body has arrived.
+ * Maximum body size, in bytes, for which memory is allocated as soon as a `Content-Length` is received. For a larger
+ * body, memory is allocated only after an eighth of the body has arrived.
  */
 const AT_ONCE_BYTES = 1_048_576;
 const EIGHTH = 8;
 
 /**
  * undici's handler for an exchange whose response is buffered. Implements undici's legacy handler interface, which
- * passes raw headers. With the newer interface, undici parses headers and trailers, and throughput drops by a tenth.
+ * passes raw headers: with the newer interface, undici parses headers and trailers, which costs a tenth of the
+ * throughput.
  */
 export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
   private readonly request: TransportRequest;
@@ -68,8 +69,8 @@ export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
   }
 
   onConnect(abort: (reason?: Error) => void): void {
-    // A request that is waiting for a connection cannot be withdrawn. Therefore, it is rejected here, before any byte
-    // is written. `abort` would also close the connection.
+    // A request that is waiting for a connection cannot be withdrawn, so it is rejected here, before any byte is
+    // written. Calling `abort` instead would also close the connection.
     if (this.settled) throw new Error("cancelled");
     this.abort = abort;
     this.request.phase = "headers";
@@ -90,7 +91,8 @@ export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
     request.phase = "body";
     if (isBodiless(request.method, status)) {
       this.isBodiless = true;
-      // If a server announces a body here, it may also send the body, which would be parsed as the next response.
+      // Close the connection if the server announces a body for a response that must not have one. If the server sent
+      // that body, it would be parsed as the next response.
       if (hasBody(found)) this.connection?.drop();
       return;
     }
@@ -131,7 +133,7 @@ export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
     else if (this.stated <= this.maxBytes) this.allocate();
   }
 
-  /** Allocates memory for a body of known length, unless so little has arrived that the length may be false. */
+  /** Allocates memory for a body of known length, unless too little of it has arrived to trust the stated length. */
   private allocate(): void {
     if (this.stated > Math.max(AT_ONCE_BYTES, this.length * EIGHTH) || this.stated === 0) return;
     this.body = new Uint8Array(this.stated);
@@ -148,7 +150,7 @@ export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
 
   onError(error: Error): void {
     if (!this.settle()) return;
-    // A response without a body is complete as soon as its head has arrived.
+    // A response without a body is complete as soon as its headers have arrived.
     if (this.isBodiless) this.resolve(this.response(false));
     else this.reject(failureOf(error, this.progress));
   }
@@ -160,7 +162,10 @@ export class BufferedExchange implements Dispatcher.DispatchHandler, Exchange {
     return new BufferedResponse(this.status, this.headers, whole, this.contentEncoding, isUndelimited, truncated);
   }
 
-  /** Stops reading the body of an error response. The beginning is sufficient, and the body may be endless. */
+  /**
+   * Stops reading the body of an error response. The beginning is sufficient for the error, and the body may be
+   * endless.
+   */
   private cutOff(): void {
     const body = joinChunks(this.chunks ?? [], this.length).slice(0, this.maxBytes);
     if (!this.settle()) return;

@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Bytes } from "../../../formats/request.js";
 import { isBytes } from "../../../util/realms.js";
 
-/** Properties that body parsers and `node:http2` add to the request of `node:http`. */
+/** A `node:http` request with the properties that body parsers and `node:http2` add. */
 interface ParsedIncoming extends IncomingMessage {
   readonly body?: unknown;
   /** Cloud Functions and other frameworks store the original bytes here. */
@@ -10,10 +10,7 @@ interface ParsedIncoming extends IncomingMessage {
   readonly stream?: { readonly endAfterHeaders: boolean; readonly destroyed: boolean; readonly rstCode: number };
 }
 
-/**
- * The error for a request body that was read before the listener ran and that differs from the body that the caller
- * sent.
- */
+/** The error for a request body that was read before the listener ran and may differ from what the caller sent. */
 export class BodyTakenError extends Error {
   constructor(why: string) {
     super(
@@ -24,9 +21,9 @@ export class BodyTakenError extends Error {
 }
 
 /**
- * Returns the body of a request, or null if the request does not have one. The body stays in the socket until it is read. If a
- * body parser left bytes or text, these are used. Throws `BodyTakenError` if the body is lost or may differ from the
- * body that was sent.
+ * Returns the body of a request, or null if the request does not have one. The body stays in the socket until it is
+ * read. If a body parser left bytes or text, that content is used. Throws `BodyTakenError` if the body is lost or may
+ * differ from what the caller sent.
  */
 export function incomingBody(incoming: IncomingMessage): ReadableStream<Bytes> | Bytes | null {
   if (!hasBody(incoming)) return null;
@@ -41,7 +38,7 @@ function hasBody({ headers, httpVersionMajor, stream }: ParsedIncoming): boolean
 function leftBody({ body, rawBody, headers }: ParsedIncoming): Bytes {
   const left = rawBody ?? body;
   const encoding = headers["content-encoding"] ?? "identity";
-  // A body parser has decompressed the body, so it differs from the body that was sent.
+  // A body parser has decompressed the body, so it differs from what the caller sent.
   if (!/^identity$/i.test(encoding)) throw new BodyTakenError(`and its content encoding (${encoding}) was removed`);
   const bytes = typeof left === "string" ? encoded(left, headers["content-type"] ?? "") : left;
   if (!isBytes(bytes)) {
@@ -56,14 +53,14 @@ function leftBody({ body, rawBody, headers }: ParsedIncoming): Bytes {
 
 function encoded(text: string, contentType: string): Uint8Array {
   const charset = /charset\s*=\s*"?([\w-]+)/i.exec(contentType)?.[1] ?? "utf-8";
-  // A replacement character may represent any invalid bytes. If so, the original bytes are lost.
+  // A replacement character may have replaced any invalid bytes, so the original bytes cannot be recovered.
   if (/^(utf-8|utf8|us-ascii)$/i.test(charset) && !text.includes("\ufffd")) return new TextEncoder().encode(text);
   throw new BodyTakenError("and was decoded to text");
 }
 
 function streamedBody(incoming: ParsedIncoming): ReadableStream<Bytes> {
   let pieces: AsyncIterator<Uint8Array> | undefined;
-  // The stream is stored here because a closed request no longer has this property.
+  // Keep a reference to the stream, because a closed request no longer has this property.
   const { stream } = incoming;
   return new ReadableStream<Bytes>(
     {

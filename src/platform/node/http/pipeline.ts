@@ -1,17 +1,20 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
-/** Maximum number of concurrently handled requests per connection. No browser pipelines requests. */
+/**
+ * Maximum number of requests handled concurrently per connection. A small number is sufficient because browsers do not
+ * pipeline requests.
+ */
 const MAX_RUNNING = 8;
 /**
- * Maximum number of waiting requests. If there are more, the connection is closed after their responses. A request
- * takes much more memory than its bytes. The socket is paused while requests wait, so this limit exceeds the number
- * of requests that fit into the 64 KiB of one read by Node.
+ * Maximum number of waiting requests. If there are more, the connection is closed after their responses, because a
+ * request uses much more memory than its bytes. The socket is paused while requests wait, so the limit is above the
+ * number of requests that fit into a single 64 KiB read by Node.
  */
 const MAX_WAITING = 4000;
 /**
- * Time in milliseconds after which a connection is closed if its waiting requests make no progress. The end of a
- * connection is not detected while its socket is paused.
+ * Time after which a connection is closed if its waiting requests make no progress, in milliseconds. Needed because the
+ * end of a connection is not detected while its socket is paused.
  */
 const STALLED_MS = 60_000;
 
@@ -21,19 +24,19 @@ interface Waiting {
   readonly start: Start;
 }
 
-/** Starts a request. `isPipelined` is true while other requests of the connection wait. */
+/** Starts a request. `isPipelined` is true while other requests on the connection are waiting. */
 type Start = (signal: AbortSignal, isPipelined: boolean) => void;
 
 const connections = new WeakMap<Socket, Connection>();
 
 /**
- * Calls `start` when the request can be handled. Passes it a signal that aborts if the caller disconnects before its
- * response is complete. Limits the number of concurrent requests of an HTTP/1.1 connection, and pauses the
- * connection above the limit.
+ * Calls `start` when the request can be handled, with a signal that aborts if the caller disconnects before the
+ * response is complete. Limits the number of concurrent requests on an HTTP/1.1 connection, and pauses the connection
+ * above the limit.
  */
 export function takeTurn(incoming: IncomingMessage, outgoing: ServerResponse, start: Start): void {
   if (incoming.httpVersionMajor >= 2) {
-    // In HTTP/2, each request has its own stream, which emits "close". The response object does not report whether
+    // In HTTP/2, listen to the request's own stream, which emits "close". The response object does not report whether
     // everything was sent.
     const { stream } = incoming as IncomingMessage & { readonly stream: NodeJS.EventEmitter };
     const gone = new AbortController();
@@ -58,9 +61,9 @@ function abort(gone: AbortController): void {
 
 class Connection {
   readonly #socket: Socket;
-  /** Controllers of the requests that are being handled. */
+  /** Controllers for the requests that are being handled. */
   readonly #running = new Set<AbortController>();
-  /** The queue of waiting requests. Requests before index `#next` were started, and their entries are undefined. */
+  /** The queue of waiting requests. Requests before index `#next` have been started, so their entries are undefined. */
   #waiting: (Waiting | undefined)[] = [];
   #next = 0;
   #isScheduled = false;
@@ -70,11 +73,12 @@ class Connection {
 
   constructor(socket: Socket) {
     this.#socket = socket;
-    // Node resumes the socket after each request whose body was read or discarded.
+    // Pause the socket again if necessary, because Node resumes it after each request whose body was read or discarded.
     socket.on("resume", () => {
       if (this.#isPaused) socket.pause();
     });
-    // One listener serves all requests, because a queued response is not notified when the connection ends.
+    // A single listener on the socket serves all requests, because a queued response is not notified when the
+    // connection ends.
     socket.on("close", () => {
       clearTimeout(this.#stalled);
       this.#waiting = [];
@@ -94,8 +98,7 @@ class Connection {
   #start({ outgoing, start }: Waiting): void {
     const gone = new AbortController();
     this.#running.add(gone);
-    // This waits until the response is sent, not only written. Otherwise, responses would accumulate behind a slow
-    // response.
+    // Wait until the response has been sent, not only written. Otherwise, responses would accumulate behind a slow response.
     outgoing.once("close", () => {
       if (!outgoing.writableFinished) abort(gone);
       this.#running.delete(gone);
@@ -104,7 +107,7 @@ class Connection {
     start(gone.signal, this.#waiting.length > 0);
   }
 
-  /** Starts the next requests in a later turn of the event loop, so that other connections are served in between. */
+  /** Starts the next requests in a later event-loop turn, so that other connections are served in between. */
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;

@@ -3,17 +3,17 @@ import type { Dispatcher } from "undici";
 /** Header names and values as bytes, in alternating order. */
 export type RawHeaders = readonly Buffer[];
 
-/** Headers of a response that describe its body. */
+/** The response headers that describe the body. */
 export interface BodyHeaders {
   /** `Content-Length`. Undefined if the header is missing or is not a number. */
   length: number | undefined;
-  /** `Content-Encoding` in lower case. Undefined if the header is missing. */
+  /** Lowercase value of `Content-Encoding`. Undefined if the header is missing. */
   contentEncoding: string | undefined;
   /** `Transfer-Encoding`. Undefined if the header is missing. */
   transferEncoding: string | undefined;
 }
 
-/** Returns the raw headers of a response from undici's controller. */
+/** Returns a response's raw headers from undici's controller. */
 export function rawHeadersOf({ rawHeaders }: Dispatcher.DispatchController): RawHeaders {
   return (rawHeaders ?? []) as Buffer[];
 }
@@ -44,15 +44,15 @@ export function bodyHeaders(raw: RawHeaders): BodyHeaders {
 }
 
 /**
- * Whether the end of a body can be distinguished from the end of its connection (RFC 9112, 6.3). The last transfer
- * coding must be `chunked`. With any other transfer coding, the length is ignored.
+ * Whether the end of a body can be distinguished from the end of its connection (RFC 9112, 6.3). If there is a transfer
+ * coding, the last one must be `chunked`, and the length is ignored.
  */
 export function isDelimited({ length, transferEncoding }: BodyHeaders): boolean {
   if (transferEncoding === undefined) return length !== undefined;
   return transferEncoding.slice(transferEncoding.lastIndexOf(",") + 1).trim() === "chunked";
 }
 
-/** Whether the headers describe a body that is not empty. */
+/** Whether the headers announce a body that is not empty. */
 export function hasBody({ length, transferEncoding }: BodyHeaders): boolean {
   return transferEncoding !== undefined || (length ?? 0) > 0;
 }
@@ -62,7 +62,7 @@ export function isBodiless(method: string, status: number): boolean {
   return method === "HEAD" || status === 204 || status === 304;
 }
 
-/** Returns a value without surrounding whitespace (RFC 9110, 5.5). */
+/** Returns a header value without surrounding whitespace (RFC 9110, 5.5). */
 function textOf(raw: Buffer): string {
   return raw.toString("latin1").trim();
 }
@@ -75,14 +75,14 @@ function lengthIn(value: string): number | undefined {
   return Number(first);
 }
 
-/** Joins the values of headers with the same name into a list (RFC 9110, 5.3). */
+/** Joins the values of same-named headers into a list (RFC 9110, 5.3). */
 function joined(before: string | undefined, raw: Buffer): string | undefined {
   const value = textOf(raw).toLowerCase();
   if (value === "") return before;
   return before === undefined ? value : `${before}, ${value}`;
 }
 
-/** Whether a raw header name equals `name`. `name` must be in lower case and have the same length. */
+/** Whether a raw header name equals `name`. `name` must be lowercase and have the same length. */
 function isNamed(raw: Buffer, name: string): boolean {
   for (let i = 0; i < name.length; i++) {
     // Setting bit 0x20 converts letters to lower case and does not change `-`.

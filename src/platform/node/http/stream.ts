@@ -14,11 +14,11 @@ import { bodyHeaders, hasBody, isBodiless, isDelimited, rawHeadersOf, toHeaders 
 
 /** Number of unread bytes above which reading from the server is paused. */
 const HIGH_WATER_BYTES = 262_144;
-/** Estimated memory overhead of a chunk in bytes. It is counted so that tiny chunks cannot fill the memory. */
+/** Estimated memory overhead per chunk, in bytes. Counted so that tiny chunks cannot exhaust memory. */
 const CHUNK_BYTES = 256;
 /**
- * Approximate size in bytes to which waiting chunks are joined. The size is small because the `openai` package takes
- * quadratic time for the events within a chunk.
+ * Approximate size to which waiting chunks are joined, in bytes. Kept small because the time that the `openai` package
+ * takes is quadratic in the number of events in a chunk.
  */
 const PIECE_BYTES = 16_384;
 /** Maximum number of unread bytes on a connection that cannot be paused. */
@@ -49,10 +49,10 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
   private weight = 0;
   private reader: Reader | undefined = undefined;
   private outcome: { readonly failed: boolean; readonly reason?: unknown } | undefined = undefined;
-  /** Whether the reader has received the outcome, which is then final. */
+  /** Whether the reader has received the final outcome. */
   private over = false;
 
-  /** The exchange adds itself to `open` and removes itself when undici has finished the exchange. */
+  /** Adds the exchange to `open` until undici has finished it. */
   constructor(
     request: StreamRequest,
     resolve: (response: StreamedResponse) => void,
@@ -66,7 +66,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     open.add(this);
     request.exchange = this;
     request.phase = "connect";
-    // Creating a signal takes 5 µs. Therefore, the signal is used only if the client might not see this `exchange`.
+    // Use the signal only if the client might not see this `exchange`, because creating a signal takes 5 µs.
     if (request.self !== request) request.signal.addEventListener("abort", this.onAbort, { once: true });
   }
 
@@ -77,7 +77,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     this.outcome = { failed: true, reason };
     this.finish();
     this.reject(reason);
-    // Aborting has no effect after the response has ended. At that point, the connection belongs to another exchange.
+    // Aborting has no effect once the response has ended, because the connection may then belong to another exchange.
     this.controller?.abort(new Error("cancelled"));
   }
 
@@ -85,7 +85,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     if (this.reader !== undefined) return Promise.reject(new Error("a read is already pending: read one at a time"));
     if (this.chunks.length > 0) {
       const piece = pieceOf(this.takeSome(), isBorrowed);
-      // `release` is called last, because more bytes can arrive before it returns.
+      // Call `release` last, because more bytes can arrive before it returns.
       if (this.weight < HIGH_WATER_BYTES) this.connection?.release();
       return Promise.resolve(piece);
     }
@@ -96,8 +96,8 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    // A request that is waiting for a connection cannot be withdrawn. Therefore, it is rejected here, before any byte
-    // is written. `abort` would also close the connection.
+    // A request that is waiting for a connection cannot be withdrawn, so it is rejected here, before any byte is
+    // written. Calling `abort` instead would also close the connection.
     if (this.over) throw new Error("cancelled");
     this.controller = controller;
     this.request.phase = "headers";
@@ -115,7 +115,8 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     this.isUndelimited = !this.isBodiless && !isDelimited(found);
     this.request.phase = "body";
     this.resolve(this);
-    // If a server announces a body here, it may also send the body, which would be parsed as the next response.
+    // Close the connection if the server announces a body for a response that must not have one. If the server sent
+    // that body, it would be parsed as the next response.
     if (this.isBodiless && hasBody(found)) this.connection?.drop();
   }
 
@@ -143,7 +144,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    // A response without a body is complete as soon as its head has arrived.
+    // A response without a body is complete as soon as its headers have arrived.
     if (this.isBodiless) {
       this.onResponseEnd();
       return;
@@ -177,12 +178,12 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
 
   private finish(): void {
     this.open.delete(this);
-    // The next response of the connection belongs to another exchange.
+    // The next response on the connection belongs to another exchange.
     this.connection?.free();
     this.connection = undefined;
     this.tell();
-    // The signal is still needed while there are chunks to read, because the read can be canceled. Without a head,
-    // there is no reader.
+    // Keep listening to the signal while there are chunks to read, because the read can be canceled. Before the headers
+    // arrive, there is no reader.
     if (this.over || this.status === 0) this.unlisten();
   }
 
@@ -191,7 +192,7 @@ export class StreamedExchange implements Dispatcher.DispatchHandler, Exchange, S
     if (request.self !== request) request.signal.removeEventListener("abort", this.onAbort);
   }
 
-  /** Passes the outcome of the exchange to the pending read, if there is one. */
+  /** Passes the outcome of the exchange to the pending read, if any. */
   private tell(): void {
     const { reader, outcome } = this;
     if (reader === undefined || outcome === undefined) return;
@@ -224,14 +225,14 @@ async function* piecesOf(stream: ByteStream): AsyncGenerator<Uint8Array> {
 }
 
 /**
- * Joins chunks. Unless `isBorrowed` is true, the result has its own memory, because most chunks are views of a
- * larger network read or of pooled memory.
+ * Joins chunks. Unless `isBorrowed` is true, the result has its own memory, because most chunks are views of pooled
+ * memory or of a larger network read.
  */
 function pieceOf(chunks: readonly Buffer[], isBorrowed: boolean): Bytes {
   const [chunk] = chunks as [Buffer];
   if (chunks.length === 1) {
     if (isBorrowed) return chunk as Bytes;
-    // The chunk is the only view of its memory, and undici no longer uses it.
+    // No copy is needed: the chunk covers all of its memory, and undici no longer uses it.
     if (chunk.length === chunk.buffer.byteLength) return new Uint8Array(chunk.buffer as ArrayBuffer);
   }
   return joinChunks(chunks, totalLength(chunks));

@@ -1,4 +1,4 @@
-/** Counts the exchanges of a transport that are in progress. */
+/** Counts a transport's exchanges in progress. */
 export class Traffic {
   private count = 0;
   private onIdle: (() => void) | undefined = undefined;

@@ -24,8 +24,8 @@ export type { NodeTransportOptions } from "../options.js";
 
 /**
  * Creates a transport with a connection pool, based on undici's `Agent.dispatch`. undici is loaded by the first `send`
- * or by `ready`. `close` cancels open streams and waits for other exchanges in progress, which end at the latest when
- * they time out.
+ * or by `ready`. `close` cancels open streams and waits for other exchanges in progress, which end no later than their
+ * timeouts.
  *
  * @example
  * const transport = nodeTransport({ connections: 20 });
@@ -42,12 +42,12 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
   let closing: Promise<void> | undefined;
   const connectors = new Connectors(options);
   const traffic = new Traffic();
-  // With `reset`, undici sends `Connection: close`. Otherwise, the value is undefined, because adding the key with a
-  // spread is slow.
+  // With `reset`, undici sends `Connection: close`. The key is always present, with the value undefined if unused,
+  // because adding the key with a spread is slow.
   const reset = options.reuseConnections === false ? true : undefined;
   const streams = new Set<StreamedExchange>();
-  // Nearly all requests of a client have the same headers, so the most recent header list is cached in undici's
-  // format.
+  // Cache the most recent header list in undici's format, because nearly all requests from a client have the same
+  // headers.
   let lastHeaders: readonly HeaderPair[] = [];
   let lastFlat: string[] = [];
 
@@ -79,7 +79,7 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
     return new Promise((resolve, reject) => {
       if (request.headers !== lastHeaders) {
         lastHeaders = request.headers;
-        // `flat` takes twenty times as long as a loop. The difference matters because signed headers differ in each
+        // Use a loop, because `flat` takes twenty times as long. This matters for signed headers, which differ in each
         // request.
         lastFlat = [];
         for (const [name, value] of request.headers) lastFlat.push(name, value);
@@ -98,7 +98,7 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
           begin(request, resolve, reject),
         );
       } catch (error) {
-        // undici reports its own errors to the handler. An exception therefore means that this is not a working agent.
+        // undici reports its own errors to the handler, so an exception means that this is not a working agent.
         const why = messageOf(error);
         const failure = new TransportError(`undici cannot send: ${why}`, { sent: "no", final: true, cause: error });
         request.exchange?.cancel(failure);
@@ -112,7 +112,7 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
     if (agent) return dispatch(agent, request, begin);
     return load().then((agent) => {
       if (request.signal.aborted) throw request.signal.reason;
-      // The time to load undici does not count toward the attempt's timeout.
+      // The time needed to load undici does not count toward the attempt's timeout.
       request.onDispatch();
       return dispatch(agent, request, begin);
     });
@@ -127,11 +127,11 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
     if (!loading) return;
     const agent = await loading.catch(() => undefined);
     if (agent === undefined) return;
-    // Open streams are canceled, because a stream may be endless.
+    // Cancel open streams, because a stream may be endless.
     const reason = new TransportError("the transport was closed", { sent: "maybe", final: true });
     for (const stream of streams) stream.cancel(reason);
     await traffic.idle();
-    // Without this call, undici would also wait for abandoned requests that are still waiting for a connection.
+    // Otherwise, undici would also wait for abandoned requests that still need a connection.
     connectors.abandon(reason);
     await agent.destroy();
   }
@@ -141,7 +141,7 @@ export function nodeTransport(options: NodeTransportOptions = {}): Transport {
     showsFraming: true,
     send: (request) => exchange(request, beginSend),
     stream(request) {
-      // The signal is checked here, because undici would open a connection before it noticed the abort.
+      // Check the signal here, because undici would open a connection before noticing the abort.
       if (request.self !== request && request.signal.aborted) return Promise.reject(request.signal.reason);
       return exchange(request, beginStream);
     },

@@ -25,14 +25,14 @@ export interface AcknowledgmentsHost extends BackgroundRetriesHost {
   readonly onCommitted: (indexes: readonly bigint[]) => void;
   /** Called when the caller returns items to the queue. */
   readonly onReturned: (indexes: readonly bigint[]) => void;
-  /** Called when the watcher stops holding a frame, so that there is room in its window. */
+  /** Called when the watcher stops holding a frame, which makes room in its window. */
   readonly onRelease: () => void;
 }
 
 const COMMIT: Commit = { method: "PUT" };
 const DELETE: Commit = { method: "DELETE" };
 
-/** The owner of the frames that one connection delivered. */
+/** The owner of the frames delivered by one connection. */
 class ConnectionFrames implements FrameOwner {
   /** Number of times the queue had been recreated when the frames were delivered. */
   generation: number;
@@ -57,11 +57,11 @@ class ConnectionFrames implements FrameOwner {
 }
 
 /**
- * Commits, nacks and releases the frames of a watcher. Retries failed acknowledgments in the background.
+ * Commits, nacks and releases a watcher's frames. Retries failed acknowledgments in the background.
  *
- * If the indexes of a queue count from 1, an index may belong to another item after the queue is recreated. An item
- * of an earlier connection is therefore read again before it is acknowledged. The item that was read must have the
- * same request id.
+ * If a queue's indexes count from 1, an index may belong to another item after the queue is recreated. An item from an
+ * earlier connection is therefore read again before it is acknowledged, and is acknowledged only if its request id is
+ * the same.
  */
 export class Acknowledgments {
   readonly #host: AcknowledgmentsHost;
@@ -71,7 +71,7 @@ export class Acknowledgments {
   #generation = 0;
   #owner = new ConnectionFrames(this, 0);
   #isConnected = false;
-  /** Fires when the connection ends, and when the next connection opens. */
+  /** Fires when the connection ends and when the next connection opens. */
   #phase = new AbortController();
 
   constructor(host: AcknowledgmentsHost) {
@@ -79,17 +79,17 @@ export class Acknowledgments {
     this.#retries = new BackgroundRetries(host, (indexes, how) =>
       how.method === undefined ? this.#nack(indexes, how) : this.#commit(indexes, how, 0),
     );
-    // Polled items are not assigned to a consumer, so a commit has to delete them.
+    // Polled items are not assigned to a consumer, so a commit must delete them.
     const how = host.transport === "poll" ? DELETE : COMMIT;
     this.#commits = new CommitBatch((indexes) => this.#commit(indexes, how, undefined));
   }
 
-  /** The owner of the frames that the current connection delivers. */
+  /** The owner of the frames delivered by the current connection. */
   get owner(): FrameOwner {
     return this.#owner;
   }
 
-  /** Prepares for the frames of a new connection. */
+  /** Prepares for frames from a new connection. */
   connecting(): void {
     this.#owner = new ConnectionFrames(this, this.#generation);
   }
@@ -116,11 +116,11 @@ export class Acknowledgments {
       taken = held.take(frame);
     }
     if (taken === "held") this.#retries.pushedAgain(frame.index);
-    // The service lost the commit, or sent the frame before it received the commit. If the frame were not committed
-    // again, the window would stay smaller by one item.
+    // Commit the frame again: the service lost the commit, or sent the frame before it received the commit. Otherwise,
+    // the window would stay smaller by one item.
     if (taken === "committed") {
       this.#commits.commit(frame.index).catch(() => {
-        // A reusable index may belong to another item later, so the item is committed only when it is delivered again.
+        // A reusable index may belong to another item later, so commit the item only when it is delivered again.
         if (!isReusable(frame.index)) this.#retries.add([frame.index], COMMIT);
       });
     }
@@ -135,7 +135,7 @@ export class Acknowledgments {
 
   /** Nacks a frame. Does nothing if the queue was recreated after the frame was delivered. */
   async negative(index: bigint, how: Negative, owner: ConnectionFrames): Promise<void> {
-    // Throws for invalid arguments even if nothing is sent.
+    // Throw for invalid arguments even if nothing is sent.
     negativeOperation([index], { code: how.code, reason: how.reason });
     if (!this.#host.settings.autoCommit && !this.#isGone(owner)) await this.#nack([index], how);
   }
@@ -149,7 +149,7 @@ export class Acknowledgments {
     this.#host.onRelease();
   }
 
-  /** Returns an unreadable item to the queue, so that the item does not occupy the window indefinitely. */
+  /** Returns an unreadable item to the queue so that it does not occupy the window indefinitely. */
   async refuse(index: bigint): Promise<void> {
     const { calls, settings, transport } = this.#host;
     // With autoCommit or polling, the service does not wait for acknowledgments.
@@ -159,8 +159,8 @@ export class Acknowledgments {
   }
 
   /**
-   * Commits items with `send`. Tracks the items that are frames of this watcher, and retries their failed commits in
-   * the background.
+   * Commits items with `send`. Tracks the items that this watcher delivered and retries their failed commits in the
+   * background.
    */
   async trackCommit(
     indexes: readonly bigint[],
@@ -172,8 +172,7 @@ export class Acknowledgments {
     // The queue may be recreated while the request is in flight.
     const isSameFrame = (index: bigint, i: number) => held.get(index) === frames[i];
     try {
-      // The commit is sent in the same turn of the event loop if possible, because a closing client refuses later
-      // calls.
+      // Send the commit in the same event-loop turn if possible, because a closing client refuses later calls.
       const doubtful = this.#doubtful(indexes);
       const rest = doubtful === undefined ? indexes : await this.#verified(indexes, doubtful);
       if (rest.length > 0) await send(rest);
@@ -191,7 +190,7 @@ export class Acknowledgments {
     this.#host.onRelease();
   }
 
-  /** Returns items to the queue with `send`. Tracks the items that are frames of this watcher. */
+  /** Returns items to the queue with `send`. Tracks the items that this watcher delivered. */
   async trackNack(
     indexes: readonly bigint[],
     send: (indexes: readonly bigint[]) => Promise<void>,
@@ -238,8 +237,7 @@ export class Acknowledgments {
   #commit(indexes: readonly bigint[], { method }: Commit, retryCount: number | undefined): Promise<void> {
     const { calls, life } = this.#host;
     const send = async (rest: readonly bigint[]): Promise<void> => {
-      // The queue could be recreated before a retry of the call, so the items are verified again when the connection
-      // changes.
+      // The queue could be recreated before the call is retried, so verify the items again when the connection changes.
       const signal = rest.some(isReusable) ? this.#phase.signal : undefined;
       const retries = signal === undefined || this.#isConnected ? retryCount : 0;
       const call = { ...(signal && { signal }), ...(retries !== undefined && { retryCount: retries }) };
@@ -258,7 +256,7 @@ export class Acknowledgments {
   #nack(indexes: readonly bigint[], how: Negative): Promise<void> {
     const { transport, calls } = this.#host;
     const send = async (rest: readonly bigint[]): Promise<void> => {
-      // A polled item is not assigned to a consumer, so it does not have to be returned.
+      // A polled item is not assigned to a consumer, so it does not need to be returned.
       if (transport !== "poll") await calls.run(negativeOperation(rest, { code: how.code, reason: how.reason }));
     };
     return this.trackNack(indexes, send, how);
@@ -266,7 +264,7 @@ export class Acknowledgments {
 
   #begin(isConnected: boolean): void {
     this.#isConnected = isConnected;
-    // Requests that are sent while the watcher closes are not aborted.
+    // Do not abort requests that are sent while the watcher is closing.
     if (this.#host.life.aborted) return;
     this.#phase.abort(new Error("the connection that delivered the items has ended"));
     this.#phase = new AbortController();
@@ -277,16 +275,16 @@ export class Acknowledgments {
     return generation < this.#generation;
   }
 
-  /** Discards the state of a queue that was recreated, because its indexes now belong to other items. */
+  /** Discards all state about a recreated queue, because its indexes now belong to other items. */
   #forget(): void {
     const { held, transport, warn, onRelease } = this.#host;
     const generation = ++this.#generation;
-    // With polling, the frames of the old and the new queue would share an owner.
+    // With polling, frames from the old and the new queue would otherwise share an owner.
     if (transport === "poll") this.#owner = new ConnectionFrames(this, generation);
     this.#owner.generation = generation;
     held.forget(this.#owner);
     this.#retries.forget((index) => held.get(index) === undefined);
-    const message = "the queue was recreated: state about its earlier items is discarded";
+    const message = "the queue was recreated: the client discards its state about earlier items";
     warn(`recreated ${generation}`, message);
     onRelease();
   }
@@ -301,7 +299,7 @@ export class Acknowledgments {
     return frames.some((frame) => frame !== undefined) ? frames : undefined;
   }
 
-  /** Returns those indexes that still belong to the same items. */
+  /** Returns the indexes that still belong to the same items. */
   async #verified(
     indexes: readonly bigint[],
     doubtful: readonly (DataFrame | undefined)[],

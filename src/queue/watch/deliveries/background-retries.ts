@@ -15,7 +15,7 @@ export interface Negative extends Pick<NegativeOptions, "code" | "reason"> {
   readonly method?: undefined;
 }
 
-/** The kind of an acknowledgment. Items whose kind is the same object are sent in one request. */
+/** The kind of acknowledgment. Items that share the same kind object are sent in one request. */
 export type Acknowledgment = Commit | Negative;
 
 /** The dependencies of `BackgroundRetries`. */
@@ -27,7 +27,7 @@ export interface BackgroundRetriesHost {
   readonly warn: (cause: string, message: string) => void;
 }
 
-/** Statuses with which the service would also refuse a retry. */
+/** Statuses after which the service would also refuse a retry. */
 const REFUSALS: readonly number[] = [400, 404, 405, 501];
 
 /** Whether the service refused a request and would also refuse a retry. */
@@ -35,7 +35,7 @@ export function isRefusal(error: unknown): boolean {
   return error instanceof EasHttpError && REFUSALS.includes(error.status);
 }
 
-/** Whether a call was not sent, because an argument was invalid or the client was closed. */
+/** Whether a call was not sent because an argument was invalid or the client was closed. */
 export function isArgumentError(error: unknown): boolean {
   return isError(error) && "code" in error && String(error.code).startsWith("ERR_EAS_ARG_");
 }
@@ -78,10 +78,7 @@ export class BackgroundRetries {
     for (const index of this.#failed.keys()) if (isGone(index)) this.#failed.delete(index);
   }
 
-  /**
-   * Retries immediately when the service delivers an item again, because the service then waits for the
-   * acknowledgment.
-   */
+  /** Retries immediately, because a service that delivers an item again is waiting for its acknowledgment. */
   pushedAgain(index: bigint): void {
     if (this.#failed.has(index)) this.#wake?.();
   }
@@ -119,7 +116,7 @@ export class BackgroundRetries {
         const message = messageOf(error);
         warn(
           `acknowledgment: ${message}`,
-          `acknowledging ${this.#failed.size} items failed and is retried: ${message}`,
+          `acknowledging ${this.#failed.size} items failed and will be retried: ${message}`,
         );
       }
     }
@@ -134,10 +131,10 @@ export class BackgroundRetries {
       await this.#send(indexes, how);
       this.#maxIndexes = MAX_INDEXES;
     } catch (error) {
-      // Moves the items to the end of the map.
+      // Move the items to the end of the map.
       for (const index of indexes) if (this.#failed.delete(index)) this.#failed.set(index, how);
-      // The service may refuse the request because of a single index. The items are sent individually, so that the
-      // other items are acknowledged.
+      // The service may refuse a request because of a single index, so send items individually to acknowledge the
+      // others.
       this.#maxIndexes = isRefusal(error) ? 1 : MAX_INDEXES;
       throw error;
     }

@@ -1,29 +1,29 @@
 import type { DataFrame } from "../../frame.js";
 import { AscendingIndexes } from "./ascending-indexes.js";
 
-/** Minimum number of successful commits that are remembered. */
+/** Minimum number of successful commits to remember. */
 const MIN_REMEMBERED = 1024;
 /**
  * Indexes of at least this value contain the time (`milliseconds << 22`) and are never reused. Smaller indexes count
- * from 1, and a recreated queue uses them again for other items.
+ * from 1, and a recreated queue reuses them for other items.
  */
 const FIRST_TIME_INDEX = 1n << 60n;
 
 /**
- * The state of a delivered frame. `"other"` is an item of a recreated queue whose index belongs to a different item
+ * The state of a delivered frame. `"other"` is an item from a recreated queue whose index belongs to a different item
  * that this watcher holds or has committed.
  */
 export type Taken = "new" | "held" | "committed" | "other";
 
 /**
- * Tracks the frames of a watcher. After a reconnect, the service may deliver a frame again. The second copy is not
- * passed to the caller while the caller holds the first copy, or after the commit of the first copy succeeded.
+ * Tracks a watcher's frames. After a reconnect, the service may deliver a frame again. The second copy is not passed to
+ * the caller while the caller holds the first one or after the first one has been committed.
  */
 export class DeliveryTracker {
   #held = new AscendingIndexes<DataFrame>();
   /**
-   * Request ids of committed items, by index. There are two generations, because evicting entries individually would
-   * be slow.
+   * Request ids of committed items, by index. Kept in two generations, because evicting entries individually would be
+   * slow.
    */
   #committed = new Map<bigint, string | undefined>();
   #committedBefore = new Map<bigint, string | undefined>();
@@ -40,7 +40,7 @@ export class DeliveryTracker {
   /** Records a delivered frame and returns its state. Only a `"new"` frame is passed to the caller. */
   take(frame: DataFrame): Taken {
     const { index } = frame;
-    // An index that is greater than all earlier indexes is new.
+    // Fast path: an index greater than all earlier indexes is new.
     if (index <= this.#held.max) {
       const held = this.#held.get(index);
       if (held !== undefined) {
@@ -54,8 +54,8 @@ export class DeliveryTracker {
         const id = memory.get(index);
         if (id !== undefined && isSame(id, frame)) return "committed";
         if (id !== undefined) return "other";
-        // If the frame has no request id, it may be another item, which must not be committed before the caller has
-        // received it.
+        // A frame without a request id may be another item, which must not be committed before the caller has received
+        // it.
         memory.delete(index);
       }
       this.#released.delete(index);
@@ -90,9 +90,9 @@ export class DeliveryTracker {
   }
 
   /**
-   * Records the outcome of a negative acknowledgment. `"refused"`: the service certainly did not execute the
-   * request, so the frame is held again. `"unknown"`: the frame is released. A frame that was delivered again in the
-   * meantime stays held.
+   * Records the outcome of a negative acknowledgment. `"refused"`: the service did not execute the request, so the
+   * frame is held again. `"unknown"`: the frame is released. A frame that was delivered again in the meantime remains
+   * held.
    */
   nackSettled(index: bigint, outcome: "done" | "refused" | "unknown"): void {
     const frame = this.#nacking.get(index);
@@ -102,7 +102,7 @@ export class DeliveryTracker {
     else if (frame !== undefined) this.#released.add(index);
   }
 
-  /** Releases a frame. `isAwaited` is whether the service waits for its commit until the connection ends. */
+  /** Releases a frame. `isAwaited` is whether the service waits for the frame's commit until the connection ends. */
   released(index: bigint, isAwaited: boolean): void {
     if (this.#held.delete(index) !== undefined && isAwaited) this.#released.add(index);
   }
@@ -112,7 +112,7 @@ export class DeliveryTracker {
     this.#released.clear();
   }
 
-  /** Discards the state of a queue that was deleted. Keeps the frames that belong to `owner`. */
+  /** Discards all state about a deleted queue. Keeps the frames that belong to `owner`. */
   forget(owner: unknown): void {
     const kept = this.#held.values().filter((frame) => frame.owner === owner);
     this.#held = new AscendingIndexes();
@@ -129,8 +129,8 @@ export class DeliveryTracker {
   }
 
   /**
-   * Whether only released frames remain. If so, a reconnect is needed to receive them again. While the caller holds
-   * frames, a reconnect would deliver those frames to other consumers.
+   * Whether only released frames remain, so that a reconnect is needed to receive them again. While the caller still
+   * holds frames, a reconnect would deliver those frames to other consumers.
    */
   get isStuck(): boolean {
     return this.#released.size > 0 && this.#held.size === 0 && this.#nacking.size === 0;
@@ -142,7 +142,7 @@ export function isReusable(index: bigint): boolean {
   return index < FIRST_TIME_INDEX;
 }
 
-/** Whether a frame can be the item with this request id. If both have no request id, they count as the same item. */
+/** Whether a frame can be the item with this request id. If neither has a request id, they count as the same item. */
 export function isSame(id: string | undefined, frame: DataFrame): boolean {
   if (!isReusable(frame.index)) return true;
   const other = idOf(frame);

@@ -14,8 +14,8 @@ export function isTooLarge(error: unknown): error is EasDecodeError {
 }
 
 /**
- * Returns the index of the first item at or after `position`, without reading the item's data. Returns null if the
- * queue has no such item, and undefined if the index cannot be determined.
+ * Returns the index of the first item at or after `position`, without reading the item's data. Returns null if there is
+ * no such item, or undefined if the index cannot be determined.
  */
 export async function indexAt(
   tools: WatchTools,

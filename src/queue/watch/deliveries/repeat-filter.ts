@@ -7,9 +7,9 @@ interface Sink {
 }
 
 /**
- * Delivers one of the items that share a request id. The other copies wait while the caller holds the delivered
- * copy. If the caller commits the delivered copy, the other copies are skipped. If the caller returns it to the
- * queue, the next copy is delivered.
+ * Delivers only one of the items that share a request id. The other copies wait while the caller holds the delivered
+ * copy. They are skipped if the caller commits that copy. If the caller returns it to the queue, the next copy is
+ * delivered.
  */
 export class RepeatFilter {
   readonly #settings: Pick<WatchSettings, "remember" | "autoCommit">;
@@ -18,7 +18,7 @@ export class RepeatFilter {
   /** Maps the request id of each delivered copy to its index. `#ids` is the inverse map. */
   readonly #delivered = new Map<string, bigint>();
   readonly #ids = new Map<bigint, string>();
-  /** Copies that wait until the delivered copy with the same request id is settled. */
+  /** Copies that are waiting until the delivered copy with the same request id is settled. */
   readonly #waiting = new Map<string, DataFrame[]>();
   /** Request ids of committed items, in two generations, because evicting entries individually would be slow. */
   #committed = new Set<string>();
@@ -76,7 +76,7 @@ export class RepeatFilter {
   }
 
   #skip({ index }: DataFrame): void {
-    // If the commit fails, the service delivers the item again after a reconnect, and the filter skips it.
+    // Ignore a failed commit: the service delivers the item again after a reconnect, and the filter skips it.
     this.#owner.commit(index).catch(() => {});
   }
 

@@ -2,12 +2,12 @@ import type { EasDecodeError } from "../../../errors.js";
 import type { WatchReports } from "../reports.js";
 
 /**
- * Delay in milliseconds before an item is returned to the queue for the second time. The delay doubles with each
- * further return of the same item.
+ * Delay before an item is returned to the queue for the second time, in milliseconds. Doubles each time the same item
+ * is returned again.
  */
 const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 10_000;
-/** Maximum number of unreadable items that are remembered. */
+/** Maximum number of unreadable items to remember. */
 const MAX_ITEMS = 10_000;
 
 interface Entry {
@@ -19,13 +19,13 @@ interface Entry {
 export interface UnreadableActions {
   /** Sends a negative acknowledgment for the item. */
   returnToQueue(index: bigint): Promise<void>;
-  /** Passes the error to the iteration. */
+  /** Reports the error through the iteration. */
   report(error: EasDecodeError): void;
 }
 
 /**
- * Reports each unreadable item once and returns it to the queue. Otherwise, the item would occupy the window. The
- * service may redeliver the item at once, so the delay increases with each return of the same item.
+ * Reports each unreadable item once and returns it to the queue, because it would otherwise occupy the window. The
+ * service may redeliver the item at once, so the delay increases each time the same item is returned.
  */
 export class UnreadableItems {
   readonly #actions: UnreadableActions;
@@ -38,9 +38,7 @@ export class UnreadableItems {
     this.#reports = reports;
   }
 
-  /**
-   * Handles an unreadable item. If its index is unknown, the item is only reported. Returns whether the item is new.
-   */
+  /** Handles an unreadable item. An item with an unknown index is only reported. Returns whether the item is new. */
   add(error: EasDecodeError, index: bigint | undefined): boolean {
     const known = index === undefined ? undefined : this.#items.get(index);
     if (known === undefined) {
@@ -56,7 +54,7 @@ export class UnreadableItems {
     return known === undefined;
   }
 
-  /** Cancels all pending returns. */
+  /** Cancels all items waiting to be returned. */
   close(): void {
     this.#isClosed = true;
     for (const { timer } of this.#items.values()) clearTimeout(timer);
@@ -67,7 +65,7 @@ export class UnreadableItems {
     if (this.#isClosed || entry.timer !== undefined) return;
     const send = () => {
       entry.timer = undefined;
-      // A failed return is retried. Otherwise, the item would occupy the window.
+      // Retry if returning the item fails, because it would otherwise occupy the window.
       this.#actions.returnToQueue(index).catch(() => this.#schedule(index, entry));
     };
     const delay = entry.returns === 0 ? 0 : Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** (entry.returns - 1));

@@ -2,7 +2,7 @@ import type { EasDecodeError } from "../../../errors.js";
 import type { Bytes } from "../../../formats/request.js";
 import type { DataFrame } from "../../frame.js";
 
-/** The events of a source. `onEnd` is the last event. */
+/** The events that a source reports. `onEnd` is the last event. */
 export interface SourceEvents {
   /** Called with a serialized frame. The source does not modify the bytes later. */
   onFrame(frame: Bytes): void;
@@ -24,30 +24,28 @@ export interface SourceEnd {
   readonly isQueueEnd?: boolean | undefined;
   /** Whether the runtime refused a message because of its size, so that its index is unknown. */
   readonly tooLarge?: boolean | undefined;
-  /** The reason, for messages and the status of the watcher. */
+  /** The reason, for messages and the watcher's status. */
   readonly cause: Error;
-  /** The close code and reason of a WebSocket. */
+  /** A WebSocket's close code. */
   readonly closeCode?: number | undefined;
+  /** A WebSocket's close reason. */
   readonly reason?: string | undefined;
 }
 
 /** A connection that delivers frames. */
 export interface FrameSource {
-  /** Stops reading until `resume` is called. Undefined if the runtime has no backpressure. */
+  /** Stops reading until `resume` is called. Undefined if the runtime does not support backpressure. */
   readonly pause: (() => void) | undefined;
   /** Continues reading. */
   readonly resume: (() => void) | undefined;
   /** Whether the watcher should replace this connection as soon as it holds no frames. */
   readonly isReplaceable?: boolean | undefined;
-  /**
-   * Closes the connection. Terminates the connection if closing takes too long. Resolves when the connection has
-   * ended.
-   */
+  /** Closes the connection, or terminates it if closing takes too long. Resolves when the connection has ended. */
   close(): Promise<void>;
 }
 
 /** Reads the index from the start of a frame. Returns undefined if there is no index or the bytes are not a frame. */
 export type IndexReader = (head: Bytes) => bigint | undefined;
 
-/** Opens a connection. Rejects with the error of the call, or with the signal's reason. */
+/** Opens a connection. Rejects with the call's error or with the signal's reason. */
 export type OpenSource = (events: SourceEvents, signal: AbortSignal) => Promise<FrameSource>;

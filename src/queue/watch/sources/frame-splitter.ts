@@ -2,11 +2,11 @@ import { EasDecodeError } from "../../../errors.js";
 import type { Bytes } from "../../../formats/request.js";
 import { pushChunk } from "../../../platform/chunks.js";
 
-/** Size in bytes of the big-endian length prefix of each frame (github.com/pai-eas/eas-golang-sdk, types/codec.go). */
+/** Size of each frame's big-endian length prefix, in bytes (github.com/pai-eas/eas-golang-sdk, types/codec.go). */
 const PREFIX = 4;
-/** Number of bytes at the start of a frame that contain its index. */
+/** Number of bytes at the start of a frame that are sufficient to read its index. */
 export const FRAME_HEAD_BYTES = 64;
-/** Maximum size of a protobuf message in bytes. A greater value cannot be the length of a frame. */
+/** Maximum size of a protobuf message in bytes. A greater value cannot be a frame length. */
 const MAX_MESSAGE_BYTES = 2 ** 31;
 
 /** Creates the error for a frame that is larger than the client allows. `size` is undefined if it is unknown. */
@@ -18,7 +18,7 @@ export function frameTooLarge(maxBytes: number, size: number | undefined): EasDe
   });
 }
 
-/** Splits a stream of bytes into frames. A chunk may end at any position of a frame. */
+/** Splits a stream of bytes into frames. A chunk may end at any position in a frame. */
 export class FrameSplitter {
   readonly #maxBytes: number;
   readonly #onFrame: (frame: Bytes) => void;
@@ -26,12 +26,12 @@ export class FrameSplitter {
   /** Chunks of the incomplete frame, including its length prefix. */
   #chunks: Bytes[] = [];
   #length = 0;
-  /** Number of remaining bytes of the frame that is being skipped. */
+  /** Number of bytes left to skip in the current frame. */
   #skipping = 0;
 
   /**
-   * A frame larger than `maxBytes` is not kept in memory. Its first bytes are passed to `onTooLarge`, and the rest
-   * is skipped. If `onTooLarge` is not set, `push` throws an `EasDecodeError` for such a frame.
+   * For a frame larger than `maxBytes`, the first bytes are passed to `onTooLarge` and the rest is skipped without
+   * being kept in memory. Without `onTooLarge`, `push` throws an `EasDecodeError` for such a frame.
    */
   constructor(maxBytes: number, onFrame: (frame: Bytes) => void, onTooLarge?: (head: Bytes, size: number) => void) {
     this.#maxBytes = maxBytes;
@@ -77,8 +77,7 @@ export class FrameSplitter {
   }
 
   /**
-   * Adds a chunk to the incomplete frame. Returns all received bytes once the frame is complete, and an empty array
-   * before that.
+   * Adds a chunk to the incomplete frame. Returns the frame's bytes once it is complete, or an empty array before that.
    */
   #complete(chunk: Bytes): Bytes {
     pushChunk(this.#chunks, chunk);
@@ -99,7 +98,7 @@ export class FrameSplitter {
     return at + skipped;
   }
 
-  /** Returns the first `length` bytes of the chunks in a single array. */
+  /** Returns the first `length` bytes of the collected chunks as a single array. */
   #joined(length: number): Bytes {
     const [first] = this.#chunks;
     if (first !== undefined && first.length >= length && this.#chunks.length === 1) return first;

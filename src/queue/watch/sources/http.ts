@@ -14,17 +14,17 @@ import { FrameSplitter, frameTooLarge } from "./frame-splitter.js";
 /** Timeout for the response headers, in milliseconds. */
 const HEAD_MS = 10_000;
 /**
- * Idle time in milliseconds after which the connection is reopened, because an idle queue cannot be distinguished
- * from a dead connection.
+ * Idle time after which the connection is reopened, in milliseconds, because an idle queue cannot be distinguished from
+ * a dead connection.
  */
 const SILENCE_MS = 60_000;
 
-/** Number of open watches over HTTP for each limiter. Each origin has its own limiter. */
+/** Number of open HTTP watches per limiter. Each origin has its own limiter. */
 const watches = /* @__PURE__ */ new WeakMap<Limiter, number>();
 
 /**
- * Returns a function that opens a watch over a streamed HTTP response of length-prefixed frames. The watch occupies one
- * connection of the client until it ends.
+ * Returns a function that opens a watch over a streamed HTTP response with length-prefixed frames. The watch occupies
+ * one of the client's connections until it ends.
  */
 export function httpSource(pool: ConnectionPool, plan: CallPlan, readIndex: IndexReader): OpenSource {
   return async (events, signal) => {
@@ -83,7 +83,8 @@ class HttpSource implements FrameSource {
     const onTooLarge = (head: Bytes, size: number) => {
       const error = frameTooLarge(plan.maxResponseBytes, size);
       const index = readIndex(head);
-      // Bytes without an index are not a frame but, for example, a web page. The rest of the stream cannot be decoded.
+      // Bytes without an index are not a frame (they may be a web page, for example), so the rest of the stream cannot
+      // be decoded.
       if (index === undefined) throw error;
       if (!this.#closing) events.onUnreadable(error, index);
     };
@@ -91,7 +92,7 @@ class HttpSource implements FrameSource {
     const read = async (): Promise<boolean> => {
       for (;;) {
         await this.#paused;
-        // The timer runs only during reads, because a paused watcher does not indicate a dead connection.
+        // Run the timer only during reads, because a paused watcher does not mean that the connection is dead.
         silence.start();
         const chunk = await response.read();
         if (chunk === undefined) return splitter.isBetweenFrames;
@@ -104,7 +105,7 @@ class HttpSource implements FrameSource {
       .then(
         (graceful) => {
           silence.stop();
-          const cause = ended(graceful ? "was ended" : "was closed in the middle of a frame");
+          const cause = ended(graceful ? "was ended" : "closed in the middle of a frame");
           events.onEnd({ graceful, asked: this.#closing, cause });
         },
         (error: unknown) => {

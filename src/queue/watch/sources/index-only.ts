@@ -5,16 +5,16 @@ import type { WatchTools } from "../tools.js";
 import type { FrameSource, OpenSource, SourceEnd } from "./frame-source.js";
 
 /**
- * Time in milliseconds after the last item that was too large. After this time, the connection should be replaced by
- * a connection with data.
+ * Time after the last item that was too large before the connection should be replaced by one that receives data, in
+ * milliseconds.
  */
 const REPLACE_AFTER_MS = 30_000;
 
 /**
- * Opens a watch that receives only indexes, and reads the items individually. In runtimes that close the WebSocket
- * at a message that is too large, this finds the item. For that item, `fetch` calls `onFound` and rejects with an
- * `EasDecodeError`. If the item was deleted in the meantime, `fetch` calls `onFound` and resolves with null. For
- * other deleted items, `fetch` resolves with undefined.
+ * Opens a watch that receives only indexes, and reads the items individually. Used to find an item that is too large in
+ * runtimes that close the WebSocket when a message is too large. For that item, `fetch` calls `onFound` and rejects
+ * with an `EasDecodeError`, or resolves with null if the item has been deleted in the meantime. For other deleted
+ * items, `fetch` resolves with undefined.
  */
 export function indexSource(
   { readFrame }: WatchTools,

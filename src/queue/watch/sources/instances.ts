@@ -5,8 +5,8 @@ import { raceAbort } from "../../../util/timing/abort.js";
 import type { OpenSource } from "./frame-source.js";
 
 /**
- * Opens a connection to the target of the plan. With direct connections, the target is one of the service's
- * instances. Avoids the instance in `last` if there are others, and stores the selected instance in `last`.
+ * Opens a connection to the plan's target or, with direct connections, to one of the service's instances. Avoids the
+ * instance in `last` if there are others, and stores the selected instance in `last`.
  */
 export function instanceSource(
   pool: ConnectionPool,
@@ -19,7 +19,7 @@ export function instanceSource(
     const leased = await leaseInstance(pool, plan, tried, (work) => raceAbort(work, signal));
     last.push(...tried.slice(-1));
     const onEnd: typeof events.onEnd = (end) => {
-      // The instance responded, so the end of the connection does not count as its failure.
+      // The instance responded, so the end of the connection does not count as an instance failure.
       leased.lease?.end(false, true);
       events.onEnd(end);
     };

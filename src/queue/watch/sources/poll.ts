@@ -9,18 +9,18 @@ import type { WatchSettings } from "../options.js";
 import type { WatchTools } from "../tools.js";
 import type { FrameSource, OpenSource, SourceEvents } from "./frame-source.js";
 
-/** Milliseconds for which the service may delay the response. */
+/** Time for which the service may delay the response. */
 const WAIT = "5s";
 /** Maximum number of items in one request. */
 const MAX_ITEMS = 100;
-/** Estimated size in bytes of a frame without its data, but with its tags. */
+/** Estimated size of a frame including tags but not data, in bytes. */
 const FRAME_BYTES = 1_024;
-/** Maximum number of consecutive responses that are too large. If it is exceeded with autoCommit, the poll fails. */
+/** Maximum number of consecutive responses that are too large. With autoCommit, the poll fails if there are more. */
 const MAX_TOO_LARGE = 3;
 /** Minimum time in milliseconds between two responses without items, because an ended queue responds without delay. */
 const IDLE_MS = 1_000;
 
-/** The room in the window of a watcher. */
+/** The room in a watcher's window. */
 export interface Room {
   /** Returns the number of frames for which the window has room. */
   readonly size: () => number;
@@ -28,7 +28,7 @@ export interface Room {
   readonly change: () => Promise<void>;
 }
 
-/** Returns a function that starts a watch by means of repeated gets. Items stay in the queue until they are deleted. */
+/** Returns a function that starts a watch based on repeated gets. Items stay in the queue until they are deleted. */
 export function pollSource(
   tools: WatchTools,
   calls: QueueCalls,
@@ -39,7 +39,7 @@ export function pollSource(
 ): OpenSource {
   return async (events, signal) => {
     // If the configuration is wrong, this request fails before the watch counts as open. A get would not be suitable,
-    // because it could wait for an item or delete one.
+    // because it might wait for an item or delete one.
     const attributes = await calls.run(tools.attributesOperation({ signal }));
     signal.throwIfAborted();
     return new PollSource(tools, calls, settings, start, owner, room, events, tools.maxPayloadBytesOf(attributes));
@@ -67,8 +67,8 @@ class PollSource implements FrameSource {
     const { maxResponseBytes } = calls.template().plan;
     let largest = 0;
     /**
-     * Returns the number of items to request. The response to a larger number could exceed `maxResponseBytes`, and a
-     * deleting get would then lose the items.
+     * Returns the number of items to request. If there were more, the response could exceed `maxResponseBytes`, and a
+     * get that deletes items would lose them.
      */
     const batch = () => {
       const each = Math.min(maxPayloadBytes, 4 * largest) + FRAME_BYTES;
@@ -76,8 +76,8 @@ class PollSource implements FrameSource {
     };
     const get = (index: bigint, length: number, timeout: string) =>
       getter.get({ index, length, timeout, autoDelete: autoCommit, tags: Object.fromEntries(tags), signal }, owner);
-    // A get from index 0 sorts items by priority. After an item of high priority, continuing from its index would skip
-    // earlier items. The poll therefore starts at 1.
+    // Start at 1, because a get from index 0 sorts items by priority. Continuing from the index of a high-priority item
+    // would skip earlier items.
     const head = autoCommit || start > 0n ? start : 1n;
     const wanted = async () => {
       while (this.#paused !== undefined || room.size() < 1) {
@@ -90,7 +90,7 @@ class PollSource implements FrameSource {
       let position = head;
       let isUnread = true;
       let tooLarge = 0;
-      // All items are delivered at once, because with autoCommit they are already deleted.
+      // Deliver all items at once, because with autoCommit they are already deleted.
       const take = (frames: DataFrame[]) => {
         for (const frame of frames) {
           isUnread = false;
@@ -102,10 +102,10 @@ class PollSource implements FrameSource {
       for (;;) {
         await wanted();
         const askedAt = clockNow();
-        // The first request is for one item, because a get waits until the queue has as many items as requested.
+        // Request a single item first, because a get waits until the queue contains as many items as requested.
         const first = await get(position, 1, WAIT).catch(async (error: unknown) => {
           if (!isTooLarge(error)) throw error;
-          // With autoCommit the item is already deleted, unless the deletion is a separate request.
+          // With autoCommit, the item is already deleted unless the deletion is a separate request.
           const index = autoCommit && !calls.mayResend ? undefined : await indexAt(tools, calls, position, signal);
           // The item was deleted in the meantime.
           if (index === null) return undefined;
@@ -124,7 +124,7 @@ class PollSource implements FrameSource {
               return;
             await pause(rest, signal);
           }
-          // The poll continues from the start of the queue, where released items may be.
+          // Continue from the start of the queue, where released items may be.
           position = head;
           isUnread = true;
           continue;
@@ -136,8 +136,8 @@ class PollSource implements FrameSource {
           take(await get(position, length, "0s"));
         } catch (error) {
           if (!isTooLarge(error) || autoCommit) throw error;
-          // Together, the items are too large for one response. Requesting them individually finds the item that is
-          // too large.
+          // Together, the items are too large for one response. Request them individually to find the one that is too
+          // large.
           largest = maxResponseBytes;
         }
       }

@@ -8,14 +8,14 @@ import type { WebSocketConnection, WebSocketDialer } from "../../../platform/con
 import type { FrameSource, IndexReader, OpenSource, SourceEvents } from "./frame-source.js";
 import { FRAME_HEAD_BYTES, frameTooLarge } from "./frame-splitter.js";
 
-/** Time in milliseconds without a pong or data after which a pinged connection is considered dead. */
+/** Time without a pong or data after which a pinged connection is considered dead, in milliseconds. */
 const PONG_MS = 8_000;
-/** Idle time in milliseconds after which the connection is reopened, in runtimes that cannot send pings. */
+/** Idle time after which the connection is reopened in runtimes that cannot send pings, in milliseconds. */
 const SILENCE_MS = 60_000;
 
 /**
- * Returns a function that opens a watch over a WebSocket. Each message contains one frame. `ask` sends an HTTP
- * request to the same queue. In runtimes that do not report why an upgrade failed, the response shows the reason.
+ * Returns a function that opens a watch over a WebSocket. Each message contains one frame. `ask` sends an HTTP request
+ * to the same queue. Its response shows why an upgrade failed in runtimes that do not report the reason.
  */
 export function websocketSource(
   pool: ConnectionPool,
@@ -57,7 +57,7 @@ class WebSocketSource implements FrameSource {
         const reason = redactTruncated(given, token);
         if (tooLarge) {
           this.#failure = frameTooLarge(maxBytes, undefined);
-          // A close handshake would have to wait for a server that is busy sending.
+          // Do not start a closing handshake, which would wait for a server that is busy sending.
           connection.terminate();
         }
         this.#heartbeat.stop();
@@ -71,7 +71,7 @@ class WebSocketSource implements FrameSource {
     });
     connection.onMessage = (data) => {
       this.#heartbeat.touch();
-      // EAS does not send text messages. The official Java SDK also ignores them.
+      // Ignore text messages, as the official Java SDK does. EAS does not send any.
       if (typeof data === "string") return;
       if (data.length <= maxBytes) return events.onFrame(data);
       const error = frameTooLarge(maxBytes, data.length);
@@ -85,7 +85,7 @@ class WebSocketSource implements FrameSource {
   async close(): Promise<void> {
     this.#closing = true;
     const timer = setTimeout(() => this.#connection.terminate(), CLOSE_MS);
-    // The server's close frame arrives after all data that was not read yet.
+    // Drop unread data, because the server's close frame arrives only after it.
     this.#connection.onMessage = () => {};
     this.resume?.();
     this.#connection.close(1000, "");

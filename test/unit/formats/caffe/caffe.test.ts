@@ -141,7 +141,7 @@ describe("rejected arguments", () => {
       () => new CaffeRequest(anything(true)),
       "TypeError",
       "ERR_EAS_ARG_REQUEST",
-      /^CaffeRequest takes options/,
+      /^CaffeRequest accepts options/,
     ],
   ])("%s", (_, act, name, code, message) => {
     expect(thrownBy(act)).toMatchObject({ name, code, message: expect.stringMatching(message) });

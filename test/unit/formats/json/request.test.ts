@@ -108,7 +108,7 @@ describe("JsonRequest", () => {
       () => new JsonRequest(anything(true)),
       "TypeError",
       "ERR_EAS_ARG_REQUEST",
-      /^JsonRequest takes options/,
+      /^JsonRequest accepts options/,
     ],
   ])("rejects %s", (_, act, name, code, message) => {
     expect(thrownBy(act)).toMatchObject({ name, code, message: expect.stringMatching(message) });

@@ -250,7 +250,7 @@ test.each<[what: string, act: () => unknown, kind: string, code: string, message
     () => new OnnxRequest(anything("x")),
     "TypeError",
     "ERR_EAS_ARG_REQUEST",
-    /^OnnxRequest takes options/,
+    /^OnnxRequest accepts options/,
   ],
 ])("%s is rejected", (_, act, name, code, message) => {
   expect(thrownBy(act)).toMatchObject({ name, code, message: expect.stringMatching(message) });

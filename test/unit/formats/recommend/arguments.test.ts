@@ -415,13 +415,13 @@ describe("other invalid arguments", () => {
       () => new EasyRecRequest(any(null)),
       "TypeError",
       "ERR_EAS_ARG_REQUEST",
-      /^EasyRecRequest takes options .* not null$/,
+      /^EasyRecRequest accepts options .* not null$/,
     ],
     [
       () => new TorchRecRequest(any(true)),
       "TypeError",
       "ERR_EAS_ARG_REQUEST",
-      /^TorchRecRequest takes options .* not true$/,
+      /^TorchRecRequest accepts options .* not true$/,
     ],
   ];
 

@@ -435,6 +435,6 @@ describe("batch() refuses", () => {
   });
 
   test("a value that is not a client", async () => {
-    expect((await errorOf(batch({} as PredictClient, ["x"]))).message).toMatch(/batch takes a PredictClient first/);
+    expect((await errorOf(batch({} as PredictClient, ["x"]))).message).toMatch(/batch expects a PredictClient first/);
   });
 });

@@ -217,7 +217,7 @@ describe("an event stream that was cut off", () => {
     ["with one of two choices unfinished", chunk("a") + chunk("b", "stop", 1), "without [DONE]"],
     ["in a legacy completion", legacy("a"), "without [DONE]"],
     ["after a tool call's delta", toolCall, "without [DONE]"],
-    ["with the gateway's line", `${chunk("a", "stop")}Bad Request\n`, "The LLM gateway writes it"],
+    ["with the gateway's line", `${chunk("a", "stop")}Bad Request\n`, "The LLM gateway sends this line"],
     ["with the gateway's line that is not ended", `${event("a")}Bad Request`, '"Bad Request"'],
     ["with the gateway's line alone", "Bad Request\n", "after 0 events"],
     ["with the page of a proxy", `${event("a")}<html>502</html>\n`, "not part of an event stream"],
@@ -280,7 +280,7 @@ describe("the end of streams read by other methods", () => {
     async (body) => {
       const error = await errorOf(collect((await open(body, "application/json")).json()));
       expect(error).toBeInstanceOf(EasStreamError);
-      expect(error.message).toContain("The LLM gateway writes it");
+      expect(error.message).toContain("The LLM gateway sends this line");
     },
   );
 
