@@ -78,7 +78,7 @@ export class BatchRun {
       ...call
     } = options;
     if (typeof client?.predict !== "function") {
-      throw argumentTypeError("ERR_EAS_ARG_REQUEST", `batch takes a PredictClient first, not ${show(client)}`);
+      throw argumentTypeError("ERR_EAS_ARG_REQUEST", `batch expects a PredictClient first, not ${show(client)}`);
     }
     if (typeof concurrency === "string") {
       if (concurrency !== "auto")

@@ -95,7 +95,7 @@ export function checkConsume(handler: FrameHandler, options: ConsumeOptions, sel
   if (typeof options !== "object" || options === null) {
     throw argumentTypeError(
       "ERR_EAS_ARG_WATCH",
-      `consume takes options such as { concurrency: 4 }, not ${show(options)}`,
+      `consume accepts options such as { concurrency: 4 }, not ${show(options)}`,
     );
   }
   checkOptionNames("consume", options, CONSUME_OPTIONS);
