@@ -2,7 +2,7 @@ import { isEasError } from "../errors.js";
 import { isError } from "../util/realms.js";
 
 const NAME = "AI_APICallError";
-/** Symbols by which `APICallError.isInstance` of the AI SDK recognizes its errors across copies of its packages. */
+/** Symbols by which the AI SDK's `APICallError.isInstance` recognizes errors across copies of the SDK's packages. */
 const MARKERS: readonly symbol[] = ["vercel.ai.error", `vercel.ai.error.${NAME}`].map((name) => Symbol.for(name));
 
 /** Fields of the AI SDK's `APICallError`. */
@@ -17,8 +17,8 @@ export interface ApiCallFields {
 }
 
 /**
- * Creates an error that `APICallError.isInstance` of the AI SDK accepts. The error is not an instance of the SDK's
- * class, because this package cannot import the SDK's package with strict package managers.
+ * Creates an error that the AI SDK's `APICallError.isInstance` accepts. Not an instance of the SDK's class, because
+ * this package cannot import the SDK's package with strict package managers.
  */
 export function apiCallError(message: string, fields: ApiCallFields): Error {
   const error = new Error(message);
@@ -28,13 +28,13 @@ export function apiCallError(message: string, fields: ApiCallFields): Error {
 }
 
 /**
- * Improves an error of the SDK and returns it. If an error of the client is the cause, its message replaces the
- * message of the SDK's error. `isRetryable` is set according to the meaning of the statuses on EAS.
+ * Improves an SDK error and returns it. If the cause is a client error, the client's message replaces the SDK's.
+ * `isRetryable` is set according to what the status means on EAS.
  */
 export function withEasDetails(error: unknown): unknown {
   if (!isError(error) || !MARKERS.every((marker) => marker in error)) return error;
   const { cause, responseHeaders } = error as Error & Partial<ApiCallFields>;
-  // The SDK's own message is "Failed to process successful response".
+  // Replace the SDK's own message, "Failed to process successful response".
   if (isEasError(cause)) error.message = cause.message;
   const retry = responseHeaders?.["x-should-retry"];
   return retry === undefined ? error : Object.assign(error, { isRetryable: retry === "true" });

@@ -21,9 +21,9 @@ export interface EasProviderOptions extends LibraryOptions {
 
 const OPTIONS: OptionNames<EasProviderOptions> = { client: 1, auth: 1, includeUsage: 1, supportsStructuredOutputs: 1 };
 
-/** A provider for the Vercel AI SDK. Called with the name of a model, it returns a chat model. */
+/** A provider for the Vercel AI SDK. When called with a model name, it returns a chat model. */
 export interface EasProvider extends OpenAICompatibleProvider {
-  /** Returns a chat model (`/v1/chat/completions`), as a call of the provider does. */
+  /** Returns a chat model (`/v1/chat/completions`), as calling the provider does. */
   chat(modelId: string): LanguageModel;
   /** Returns a reranking model (`/v1/rerank`). */
   rerankingModel(modelId: string): RerankingModel;
@@ -31,7 +31,7 @@ export interface EasProvider extends OpenAICompatibleProvider {
 
 /**
  * Creates a provider for the Vercel AI SDK. Version 3 of `@ai-sdk/openai-compatible` supports ai 7, version 2 supports
- * ai 6. Pass fields of the engine in `providerOptions.eas`, for example `{ chat_template_kwargs: { … } }`. Throws a
+ * ai 6. Pass engine-specific fields in `providerOptions.eas`, for example `{ chat_template_kwargs: { … } }`. Throws a
  * `TypeError` for an invalid option.
  *
  * @example
@@ -70,7 +70,7 @@ export function createEas(options: EasProviderOptions): EasProvider {
   });
 }
 
-/** Converts retryable errors of the client to the form of network errors, which the SDK retries. */
+/** Converts the client's retryable errors to network errors, which the SDK retries. */
 function networkErrorsFor(fetch: OpenAIOptions["fetch"]): OpenAIOptions["fetch"] {
   return async (input, init) => {
     try {
@@ -81,7 +81,7 @@ function networkErrorsFor(fetch: OpenAIOptions["fetch"]): OpenAIOptions["fetch"]
   };
 }
 
-/** Adds the details of the client's errors to the errors of a model, and sends `topK`. */
+/** Adds details from the client's errors to a model's errors, and sends `topK`. */
 function withErrors(model: LanguageModel): LanguageModel {
   const doGenerate = model.doGenerate.bind(model);
   const doStream = model.doStream.bind(model);
@@ -94,7 +94,7 @@ function withErrors(model: LanguageModel): LanguageModel {
   });
 }
 
-/** Sends `topK` as `top_k`. The SDK's package for OpenAI-compatible services omits this setting. */
+/** Sends `topK` as `top_k`. Needed because the SDK's package for OpenAI-compatible services omits this setting. */
 function withTopK({ topK, ...options }: LanguageModelOptions): LanguageModelOptions {
   if (topK === undefined) return options;
   const { providerOptions } = options;
@@ -110,8 +110,8 @@ async function withErrorDetails<T>(result: PromiseLike<T>): Promise<T> {
 }
 
 /**
- * Returns a stream that handles an error in two steps. First, the stream yields a part with the error, which
- * `onError` and web pages receive. After that, the stream fails, so that its text is not considered complete.
+ * Returns a stream that handles an error in two steps. First, the stream yields a part with the error for `onError` and
+ * web pages. Then it fails, so that its text is not considered complete.
  */
 function withStreamErrors(stream: ReadableStream<StreamPart>): ReadableStream<StreamPart> {
   const reader = stream.getReader();
@@ -139,7 +139,7 @@ function withStreamErrors(stream: ReadableStream<StreamPart>): ReadableStream<St
   });
 }
 
-/** Converts an error in a stream to an `Error`. In the SDK, such an error is a plain object. */
+/** Converts an error in a stream, which is a plain object in the SDK, to an `Error`. */
 function asError(error: unknown): unknown {
   const { message, code } = (error ?? {}) as { readonly message?: unknown; readonly code?: unknown };
   if (isError(error) || typeof message !== "string") return error;

@@ -6,8 +6,7 @@ import type { RerankingModel, RerankingOptions, RerankingResult } from "./sdk-ty
 type Service = Pick<OpenAIOptions, "baseURL" | "fetch">;
 
 /**
- * Returns a reranking model of the AI SDK. The model calls `/v1/rerank`, which vLLM, SGLang and other engines
- * support.
+ * Returns a reranking model for the AI SDK. The model calls `/v1/rerank`, which vLLM, SGLang and other engines support.
  */
 export function rerankingModel(
   service: Service,

@@ -8,11 +8,11 @@ const ORIGINAL_LENGTH = "x-lz4-original-length";
 const FIRST_CAPACITY = 65_536;
 
 /**
- * Compresses to one raw LZ4 block without its length, as `LZ4` of the official Java SDK does. A service must know or
- * guess the length of the body, so prefer `lz4Frame` if the service supports frames.
+ * Compresses to one raw LZ4 block without its length, as the official Java SDK's `LZ4` does. The service must know or
+ * guess the body's length, so prefer `lz4Frame` if the service supports frames.
  *
- * Decompresses both blocks and frames. The length of a block is taken from the response header `X-LZ4-Original-Length`,
- * if it is present.
+ * Decompresses both blocks and frames. A block's length is taken from the `X-LZ4-Original-Length` response header, if
+ * present.
  *
  * @example
  * import { lz4 } from "eas-prediction/compression/lz4";
@@ -29,9 +29,9 @@ export const lz4: CompressionCodec = {
 };
 
 /**
- * Compresses to one LZ4 frame, as `LZ4Frame` of the official Java SDK does. The frame has independent 64 KiB blocks, a
- * checksum for each block, and one for the content. Decompresses both blocks and frames, and verifies the checksums of
- * a frame.
+ * Compresses to one LZ4 frame, as the official Java SDK's `LZ4Frame` does. The frame contains independent 64 KiB
+ * blocks, a checksum for each block, and one for the content. Decompresses both blocks and frames, and verifies the
+ * checksums of a frame.
  *
  * @example
  * import { lz4Frame } from "eas-prediction/compression/lz4";
@@ -45,9 +45,9 @@ export const lz4Frame: CompressionCodec = {
 };
 
 /**
- * The first bytes distinguish a frame from a block, because no block starts with the magic number of a frame. In a
- * block, these bytes would be a match without literals (04) at a distance of 19,746 bytes (22 4D). Such a match would
- * begin before the start of the data.
+ * The first bytes distinguish a frame from a block, because no block starts with a frame's magic number. In a block,
+ * these bytes would be a match without literals (04) at a distance of 19,746 bytes (22 4D), which would begin before
+ * the start of the data.
  */
 function decompress(bytes: Uint8Array, { maxBytes, headers }: DecompressionLimits): Bytes {
   if (isFrame(bytes)) {

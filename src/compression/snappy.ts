@@ -1,12 +1,12 @@
 import { compress, decompress } from "@stablelib/snappy";
 import type { Bytes, CompressionCodec } from "../formats/request.js";
 
-/** A copy of at most 64 bytes takes 3 bytes of input. */
+/** Maximum expansion: three input bytes can represent a copy of at most 64 bytes. */
 const MAX_PER_BYTE: number = 64 / 3;
 
 /**
  * Compresses to one raw Snappy block, as the official SDKs do. A service with `metadata.rpc.decompressor: snappy`
- * expects this format. It is not Snappy's framing format, which is used for files.
+ * expects this format. It is not the Snappy framing format, which is used for files.
  *
  * @example
  * import { snappy } from "eas-prediction/compression/snappy";
@@ -26,9 +26,7 @@ export const snappy: CompressionCodec = {
   },
 };
 
-/**
- * Reads the length at the start of a block. The library does not do this safely: it reads an unterminated length as 0.
- */
+/** Reads the length at the start of a block. Implemented here because the library reads an unterminated length as 0. */
 function originalLength(bytes: Uint8Array): number {
   let length = 0;
   for (let i = 0; i < 5; i++) {

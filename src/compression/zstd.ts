@@ -4,10 +4,9 @@ import { compressNatively, decompressNatively, nativeZlib } from "./zstd/native.
 import { compressByWasm, decompressByWasm } from "./zstd/wasm.js";
 
 /**
- * Compresses to one Zstandard frame at level 3. Uses the runtime's own implementation if there is one (Node 22.15 and
- * later, Deno, Bun, workerd with `nodejs_compat`), otherwise WebAssembly. workerd without that flag and pages with a
- * strict Content-Security-Policy do not allow WebAssembly. In these environments, the codec throws
- * `EasUnsupportedError`.
+ * Compresses to one Zstandard frame at level 3. Uses the runtime's own implementation if available (Node 22.15 and
+ * later, Deno, Bun, workerd with `nodejs_compat`), otherwise WebAssembly. Throws `EasUnsupportedError` if neither is
+ * available, as in workerd without that flag and in pages with a strict Content-Security-Policy.
  *
  * @example
  * import { zstd } from "eas-prediction/compression/zstd";

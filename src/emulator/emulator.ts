@@ -40,7 +40,7 @@ import type { AcceptedSocket } from "./server/socket.js";
 import { createDemoServices } from "./services/demo-services.js";
 import type { EmulatorHandler, EmulatorService } from "./services/service.js";
 
-/** A request that the emulator has received, recorded so that tests can inspect it. */
+/** A request received by the emulator, recorded so that tests can inspect it. */
 export interface EmulatorLogEntry {
   /** HTTP method. */
   readonly method: string;
@@ -50,13 +50,13 @@ export interface EmulatorLogEntry {
   readonly headers: Headers;
   /** The body as received, before decompression. */
   readonly body: Bytes;
-  /** Name of the service or queue; undefined when the request does not address one. */
+  /** Name of the service or queue; undefined if the request does not address one. */
   readonly service: string | undefined;
   /** The instance that was called directly, as `<ip>:<port>`; undefined for calls through the gateway. */
   readonly instance: string | undefined;
-  /** The form of authentication that the caller used; `"wrong"` when its credentials were rejected. */
+  /** The form of authentication that the caller used; `"wrong"` if the credentials were rejected. */
   readonly auth: AuthForm;
-  /** Status of the response; 101 for an accepted WebSocket, 0 when a fault broke the connection instead. */
+  /** Status of the response; 101 for an accepted WebSocket, 0 if a fault broke the connection instead. */
   readonly status: number;
 }
 
@@ -72,24 +72,24 @@ export interface EmulatorOptions {
   /** Name of the queue that is also served at the root path, like a queue server without a gateway in front of it. */
   readonly rootQueue?: string | undefined;
   /**
-   * Token of every service and queue that does not set its own token. `""` accepts every caller. Default: a random
-   * token for each emulator, available as `emulator.token`.
+   * Token for every service and queue that does not set its own. `""` accepts every caller. Default: a random token,
+   * available as `emulator.token`.
    */
   readonly token?: string | undefined;
   /**
-   * Whether a signature must include the body's correct MD5 and a date within 15 minutes of now. Default false: EAS checks
-   * neither.
+   * Whether a signature must include the body's correct MD5 and a date within 15 minutes of now. Default false, because
+   * EAS checks neither.
    */
   readonly strictSignatures?: boolean | undefined;
   /**
-   * Lets web pages of other origins call the emulator: `true` allows every origin. On EAS this depends on the service.
-   * If the option is set, preflight requests are handled before everything else: they are not logged and do not consume
-   * faults. Default: no CORS headers are sent, so browsers do not expose responses to the page.
+   * Lets web pages from other origins call the emulator: `true` allows every origin. On EAS, this depends on the
+   * service. If the option is set, preflight requests are handled first: they are not logged and do not consume faults.
+   * Default: no CORS headers are sent, so browsers do not expose responses to the page.
    */
   readonly cors?: boolean | EmulatorCors | undefined;
   /**
    * The instances of all services and queues, for clients that call instances directly: the number of instances, or the
-   * weight of each instance. Default 0: discovery returns the address of the gateway itself.
+   * weight of each instance. Default 0, which makes discovery return the gateway's own address.
    */
   readonly instances?: EmulatorInstances | undefined;
   /** Paths on which discovery responds. Default: both, because the path differs between regions and versions. */
@@ -107,7 +107,7 @@ export interface EmulatorOptions {
   readonly logLength?: number | undefined;
 }
 
-/** The names of the options, shared by `createEmulator` and `startEmulator`. */
+/** The option names shared by `createEmulator` and `startEmulator`. */
 export const EMULATOR_OPTIONS: OptionNames<EmulatorOptions> = {
   services: 1,
   queues: 1,
@@ -125,7 +125,7 @@ export const EMULATOR_OPTIONS: OptionNames<EmulatorOptions> = {
 
 /** A local EAS gateway with its services. */
 export interface Emulator {
-  /** Token of every service and queue that does not set its own token. */
+  /** Token for every service and queue that does not set its own. */
   readonly token: string;
   /** The latest requests, oldest first. */
   readonly requests: readonly EmulatorLogEntry[];
@@ -133,21 +133,21 @@ export interface Emulator {
   readonly control: EmulatorControl;
   /** The instances known to discovery. Each can be stopped, made faulty and drained individually. */
   readonly instances: readonly EmulatorInstance[];
-  /** Handles a request to the gateway. Rejects when a fault breaks the connection. */
+  /** Handles a request to the gateway. Rejects if a fault breaks the connection. */
   fetch(request: Request): Promise<Response>;
   /**
-   * Returns the CORS headers for a page of `origin`, for servers that respond on behalf of the gateway. The headers
+   * Returns the CORS headers for a page from `origin`, for servers that respond on behalf of the gateway. The headers
    * include `Vary`, which keeps caches from serving the response to another origin.
    */
   corsHeaders(origin: string | null): [name: string, value: string][];
   /**
-   * A transport for the `transport` option of a client. The client's requests reach the emulator without a network,
+   * A transport for a client's `transport` option. The client's requests reach the emulator without a network,
    * regardless of the client's endpoint.
    */
   readonly transport: Transport;
   /**
-   * Accepts or refuses a WebSocket upgrade, for servers. Resolves with the socket to attach, or with the `Response` that
-   * refuses the upgrade.
+   * Accepts or refuses a WebSocket upgrade. For use by servers. Resolves with the socket to attach, or with the
+   * `Response` that refuses the upgrade.
    */
   connect(request: Request): Promise<Response | AcceptedSocket>;
   /** Opens WebSockets to queues and services without a network. */
@@ -156,9 +156,12 @@ export interface Emulator {
   addService(name: string, service: EmulatorService | EmulatorHandler): void;
   /** Adds or replaces a queue. */
   addQueue(name: string, options?: EmulatorQueueOptions): EmulatorQueue;
-  /** Returns the queue of that name, or undefined. */
+  /** Returns the queue with that name, or undefined if there is none. */
   queue(name: string): EmulatorQueue | undefined;
-  /** Breaks the connections of watches without a close frame: all, or those that `filter` selects. Returns their number. */
+  /**
+   * Breaks watch connections without a close frame: all, or those that `filter` selects. Returns the number of broken
+   * connections.
+   */
   cutConnections(filter?: (connection: EmulatorConnection) => boolean): number;
   /** Makes the next matching requests fail. Faults are consumed in the order in which they were added. */
   fault(fault: Fault): void;
@@ -179,7 +182,7 @@ export interface Emulator {
 export function createEmulator(options: EmulatorOptions = {}): Emulator {
   checkOptionNames("the emulator", options, EMULATOR_OPTIONS);
   let { token } = options;
-  // The token is generated on first use, because workerd does not allow random values while a module is loaded.
+  // Generate the token on first use, because workerd does not allow random values while a module is loading.
   const getToken = () => {
     token ??= `emulator-token-${randomUuid()}`;
     return token;
@@ -207,9 +210,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
       return found === undefined ? undefined : (found.token ?? getToken());
     },
   });
-  /**
-   * Requests in progress. They are stored here because, on Node, the signal of a garbage-collected request never fires.
-   */
+  /** Requests in progress. Stored here because, on Node, the signal of a garbage-collected request never fires. */
   const inProgress = new Set<Request>();
 
   function log(entry: EmulatorLogEntry): void {
@@ -217,7 +218,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     if (requests.length > logLength) requests.shift();
   }
 
-  /** Logs and authorizes a request, applies faults, and finds its target. Runs before every response. */
+  /** Logs and authorizes a request, applies faults, and finds its target. Called before every response. */
   async function receive(request: Request, isUpgrade: boolean) {
     const url = new URL(request.url);
     const instance = instances.find(({ ip, port }) => url.host === `${ip}:${port}`);
@@ -225,10 +226,10 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     // Some clients send duplicate slashes: github.com/pai-eas/eas-golang-sdk keeps the trailing slashes of the
     // endpoint.
     const pathname = url.pathname.replace(/\/{2,}/g, "/");
-    // The host name of a single service serves neither discovery nor the root queue.
+    // A single service's host name serves neither discovery nor the root queue.
     const isServiceHost = easHost(url.hostname)?.service !== undefined;
     const discovered = isServiceHost ? undefined : discoveredService(pathname, options.discoveryPaths);
-    // Discovery paths never reach the root queue, even when discovery is disabled on them.
+    // Discovery paths never reach the root queue, even if discovery is disabled there.
     const hasRootQueue = !isServiceHost && discoveredService(pathname) === undefined;
     const rootQueue = hasRootQueue ? queues.get(options.rootQueue ?? "") : undefined;
     const found = findTarget(url.hostname, pathname, { services, queues }) ?? findRootQueue(pathname, rootQueue);
@@ -289,7 +290,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
         runHandler(call));
       entry.status = response.status;
       if (closesAfter(fault)) response.headers.set("connection", "close");
-      // The body of a watch is endless, so in-body faults do not apply. Use `cutConnections` instead.
+      // A watch's body is endless, so in-body faults do not apply; `cutConnections` serves that purpose.
       const isEndless = replay === undefined && found?.queue !== undefined && !response.headers.has("content-length");
       return breaksBody(fault) && !isEndless ? await breakBody(response, fault) : response;
     } finally {

@@ -10,7 +10,7 @@ export interface Fault {
   readonly discovery?: boolean | undefined;
   /** Number of requests that the fault applies to. Default 1. */
   readonly times?: number | undefined;
-  /** Milliseconds to wait before the fault takes effect. Default: no delay. */
+  /** Time to wait before the fault takes effect, in milliseconds. Default: no delay. */
   readonly delay?: number | undefined;
   /** Status to respond with instead of calling the service. */
   readonly status?: number | undefined;
@@ -23,21 +23,21 @@ export interface Fault {
   /** Point at which to reset the connection: before the response headers or in the middle of the body. */
   readonly reset?: "before-headers" | "in-body" | undefined;
   /**
-   * Point at which to close the connection gracefully (FIN), as a server does when it shuts down: before the response
-   * headers or in the middle of the body. Without a network, this option has the same effect as `reset`.
+   * Point at which to close the connection gracefully (FIN), as a server that shuts down does: before the response headers or in
+   * the middle of the body. Without a network, this option has the same effect as `reset`.
    */
   readonly end?: "before-headers" | "in-body" | undefined;
   /** Point at which to stop sending indefinitely: before the response headers or in the middle of the body. */
   readonly stall?: "before-headers" | "in-body" | undefined;
   /**
-   * Text to append to the truncated body, as a server does when it fails after it has sent status 200. For the service
-   * `llm` use `'data: {"error": {"message": "out of memory", "code": 500}}\n\n'`.
+   * Text to append to the truncated body, like a server that fails after sending status 200. For the `llm` service, use
+   * `'data: {"error": {"message": "out of memory", "code": 500}}\n\n'`.
    */
   readonly failure?: string | undefined;
   /**
-   * Number of chunks, or WebSocket messages, that are sent before the body breaks. On a real socket, a reset may
-   * overtake the last chunks. A body with fewer chunks breaks at its end. A body with a `Content-Length` is cut in half
-   * instead. Default 2; must be an integer of at least 0.
+   * Number of chunks or WebSocket messages to send before the body breaks. On a real socket, a reset may overtake the
+   * last chunks. A body with fewer chunks breaks at its end. A body with a `Content-Length` is cut in half instead.
+   * Default 2; must be an integer of at least 0.
    */
   readonly chunks?: number | undefined;
 }
@@ -58,14 +58,14 @@ const FAULT_OPTIONS: OptionNames<Fault> = {
   chunks: 1,
 };
 
-/** Default of `Fault.chunks`. */
+/** Default for `Fault.chunks`. */
 export const DEFAULT_CHUNKS = 2;
 
 /** The faults that have not been consumed yet. */
 export class FaultQueue {
   #faults: { readonly fault: Fault; left: number }[] = [];
 
-  /** Adds a fault. Throws a `TypeError` for unknown options, and a `RangeError` when `chunks` is invalid. */
+  /** Adds a fault. Throws a `TypeError` for unknown options, and a `RangeError` if `chunks` is invalid. */
   add(fault: Fault): void {
     checkOptionNames("fault", fault, FAULT_OPTIONS);
     const { chunks = DEFAULT_CHUNKS } = fault;
@@ -79,7 +79,7 @@ export class FaultQueue {
     this.#faults = [];
   }
 
-  /** Returns the first fault that matches a service or a discovery request, and consumes one use of the fault. */
+  /** Returns the first fault that matches a service or a discovery request, and consumes one use of it. */
   take(service: string | undefined, isDiscovery = false): Fault | undefined {
     const found = this.#faults.find(
       ({ fault }) =>
@@ -117,7 +117,7 @@ export function isEndedByFault(error: unknown): boolean {
   return typeof error === "object" && error !== null && endedByFault.has(error);
 }
 
-/** Creates the error for a connection to an instance that does not listen. */
+/** Creates the error for a connection to an instance that is not listening. */
 export function refuseConnection(): Error {
   return intended("connect ECONNREFUSED", "ECONNREFUSED");
 }
@@ -147,7 +147,10 @@ export function breaksBody(fault: Fault | undefined): fault is Fault {
   return isBroken || fault?.failure !== undefined;
 }
 
-/** Applies the part of a fault that precedes the response headers. Rejects with the error that breaks the connection. */
+/**
+ * Applies the part of a fault that takes effect before the response headers. Rejects with the error that breaks the
+ * connection.
+ */
 export async function breakBeforeHead(fault: Fault | undefined, signal: AbortSignal): Promise<void> {
   if (fault?.delay !== undefined) await delay(fault.delay, signal);
   if (fault?.reset === "before-headers") throw resetConnection();
@@ -156,7 +159,8 @@ export async function breakBeforeHead(fault: Fault | undefined, signal: AbortSig
 }
 
 /**
- * Returns the response with a truncated body. The body then breaks, stalls, or ends with the text in `fault.failure`.
+ * Returns the response with a truncated body. After that, the body breaks, stalls, or ends with the text in
+ * `fault.failure`.
  */
 export async function breakBody(response: Response, fault: Fault): Promise<Response> {
   const { status, statusText } = response;
@@ -164,7 +168,7 @@ export async function breakBody(response: Response, fault: Fault): Promise<Respo
   const isWhole = headers.has("content-length");
   const reader = isWhole ? undefined : response.body?.getReader();
   const half = isWhole ? await firstHalf(response) : undefined;
-  // With the appended text, the body no longer has the announced length.
+  // Drop the length, which is wrong once text is appended.
   if (fault.failure !== undefined) headers.delete("content-length");
   let left = half === undefined ? (fault.chunks ?? DEFAULT_CHUNKS) : Math.min(half.length, 1);
   const body = new ReadableStream<Uint8Array>(

@@ -9,18 +9,18 @@ export interface EmulatorInstance {
   readonly port: number;
   /** Scheme, address and port. */
   readonly origin: string;
-  /** Relative share of the calls, as reported by discovery. Default 100. */
+  /** Relative share of calls, as reported by discovery. Default 100. */
   weight: number;
   /**
-   * Whether discovery lists the instance. Default true, even after `stop()`: on EAS, discovery notices a dead instance
-   * only after a delay.
+   * Whether discovery lists the instance. Default true, even after `stop()`, because discovery on EAS notices a dead
+   * instance only after a delay.
    */
   isListed: boolean;
   /** Whether the instance accepts connections. */
   readonly isRunning: boolean;
-  /** Makes the next requests to this instance fail. These faults apply before the faults of the emulator. */
+  /** Makes the next requests to this instance fail. These faults apply before the emulator's faults. */
   fault(fault: Fault): void;
-  /** Clears the pending faults of this instance. */
+  /** Clears this instance's pending faults. */
   clearFaults(): void;
   /** Stops the instance like a killed process: breaks its connections and refuses further connections. */
   stop(): Promise<void>;
@@ -43,7 +43,7 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** An instance, with the members that only the emulator's server and gateway use. */
+/** An instance, including members used only by the emulator's server and gateway. */
 export class Instance implements EmulatorInstance {
   readonly ip = "127.0.0.1";
   readonly #faults = new FaultQueue();
@@ -143,7 +143,7 @@ export function discoveryBody(request: DiscoveryRequest, instances: readonly Ins
   return JSON.stringify({ correlative, endpoints: { items } });
 }
 
-/** Returns the group of a service. EAS names a service in a group `<group>.<service>`. */
+/** Returns a service's group. On EAS, a service in a group is named `<group>.<service>`. */
 function groupOf(service: string): string | undefined {
   const end = service.indexOf(".");
   return end === -1 ? undefined : service.slice(0, end);

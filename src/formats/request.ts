@@ -15,13 +15,13 @@ export type Bytes = ReturnType<Uint8Array["slice"]>;
 export interface CompressionCodec {
   /** Name of the codec in error messages, for example `"snappy"`. */
   readonly name: string;
-  /** Returns the compressed form of `bytes`. Must not change `bytes`. */
+  /** Returns the compressed form of `bytes`. Must not modify `bytes`. */
   compress(bytes: Uint8Array): Bytes | Promise<Bytes>;
-  /** Values of `Content-Encoding`, in lower case, that `decompress` can decode. Default: none. */
+  /** Lowercase `Content-Encoding` values that `decompress` can decode. Default: none. */
   readonly contentCodings?: readonly string[] | undefined;
   /**
-   * Returns the decompressed form of `bytes`. A codec without this method only compresses requests. Must throw a
-   * `RangeError` as soon as the output exceeds `limits.maxBytes`. Must throw an error of any type for invalid input.
+   * Returns the decompressed form of `bytes`. Must throw a `RangeError` as soon as the output exceeds
+   * `limits.maxBytes`, and any error for invalid input. A codec without this method only compresses requests.
    */
   decompress?(bytes: Uint8Array, limits: DecompressionLimits): Bytes | Promise<Bytes>;
 }
@@ -38,9 +38,9 @@ export interface DecompressionLimits {
 export type Compression = "gzip" | "zlib" | CompressionCodec;
 
 /**
- * The decompression of response bodies. `"auto"` follows `Content-Encoding`, and supports gzip, zlib and the codec of
- * the request. A list of codecs works like `"auto"` and also supports these codecs. A single compression is applied to
- * every successful response, regardless of its headers.
+ * The decompression of response bodies. `"auto"` follows `Content-Encoding` and supports gzip, zlib and the request's
+ * codec. A list works like `"auto"` with additional codecs. A single compression is applied to every successful
+ * response, regardless of its headers.
  */
 export type Decompression = "auto" | Compression | readonly CompressionCodec[];
 
@@ -51,7 +51,7 @@ export interface RequestOptions {
 }
 
 /**
- * A request that serializes itself and parses its response. Implement this interface to send a format of your own with
+ * A request that serializes itself and parses its response. Implement this interface to send your own format with
  * `PredictClient.predict`.
  *
  * @example
@@ -67,13 +67,14 @@ export interface PredictRequest<R> {
   /** Compression of this request's body. Default: the client's `compression`. */
   readonly compression?: Compression | undefined;
   /**
-   * Serializes the request. The client calls it once for each call, before `predict` returns its promise. The bytes
-   * must not change until that promise settles.
+   * Serializes the request. Called once per call, before `predict` returns its promise. The bytes must not change until
+   * that promise settles.
    */
   toBinary(): Bytes;
   /**
-   * Serializes the request to chunks that are sent one after another. Replaces `toBinary` for calls with `zeroCopy` if the
-   * transport accepts chunks. The chunks may share memory with the arrays that the request was built from.
+   * Serializes the request to chunks, which are sent one after another. Used instead of `toBinary` for calls with
+   * `zeroCopy` if the transport accepts chunks. The chunks may share memory with the arrays that the request was built
+   * from.
    */
   toChunks?(): readonly Bytes[];
   /**

@@ -24,20 +24,20 @@ export interface RelayRule {
   /** Default `["POST"]`. Cannot be combined with `operations`, which imply the methods. */
   readonly methods?: readonly RelayMethod[] | undefined;
   /**
-   * Paths of the service, without a query. A path is exact, such as `"/v1/chat/completions"`, or ends with `*`:
-   * `"/v1/*"` covers all paths below `/v1/`. `"/"` is the service itself. With `services`, each path begins with a
-   * name: `"/jobs"`, `"/jobs/sink"`, `"/chat/v1/*"`. With `operations`, a `*` does not cover the sink of a queue.
+   * Paths within the service, without a query. A path is either exact, such as `"/v1/chat/completions"`, or ends with
+   * `*`: `"/v1/*"` covers all paths below `/v1/`. `"/"` is the service itself. With `services`, each path begins with a
+   * service name: `"/jobs"`, `"/jobs/sink"`, `"/chat/v1/*"`. With `operations`, `*` does not cover a queue's sink.
    */
   readonly paths: readonly string[];
   /**
    * Operations on a queue, such as `["put"]` for an input queue and `["result"]` for its sink. Without this option,
-   * requests that use parameters or headers of a queue are refused.
+   * requests with queue parameters or headers are refused.
    */
   readonly operations?: readonly RelayOperation[] | undefined;
   /**
-   * The consumer group (`gid`) for callers that watch, commit or search. This group replaces the group in the
-   * caller's request. With `"*"`, the caller's group is kept. In both cases, the caller's `uid` is forwarded.
-   * Without this option, such requests are refused if they contain a uid or gid.
+   * The consumer group (`gid`) for callers that watch, commit or search. Replaces the group in the caller's request;
+   * `"*"` keeps the caller's group. In both cases, the caller's `uid` is forwarded. Without this option, such requests
+   * are refused if they contain a uid or gid.
    */
   readonly gid?: string | undefined;
 }
@@ -54,8 +54,8 @@ export class AllowList {
   readonly #rules: readonly CheckedRule[];
 
   /**
-   * `services` are the paths of the services; undefined for a single service. The paths of rules must begin with one
-   * of them.
+   * `services` contains the paths of the services, with one of which each rule's paths must begin; undefined for a
+   * single service.
    */
   constructor(rules: readonly RelayRule[], services: readonly string[] | undefined) {
     if (!Array.isArray(rules) || rules.length === 0) {
@@ -68,7 +68,7 @@ export class AllowList {
     this.#rules = rules.map((rule, i) => checkRule(`allow[${i}]`, rule, services));
   }
 
-  /** Decides whether to forward a request with the path `path`. The first rule that allows the request applies. */
+  /** Decides whether to forward a request for `path`. The first rule that allows the request applies. */
   decide(method: string, path: string, search: string, headers: Headers): Decision {
     let refused = `this relay does not allow ${method} on this path`;
     if (!isPlainPath(path)) return { refused };
@@ -122,30 +122,29 @@ function covers({ exact, prefixes, queue }: CheckedRule, path: string): boolean 
   return prefixes.some((prefix) => path.startsWith(prefix) && !(queue && leadsToSink(path.slice(prefix.length))));
 }
 
-/** Whether a path names an output queue. All other paths below a queue belong to its input. */
+/** Whether a path names an output queue. All other paths below a queue refer to its input queue. */
 function leadsToSink(path: string): boolean {
   return plainText(path)
     .split("/")
     .some((segment) => /^\s*sink\s*(;|$)/i.test(segment));
 }
 
-/** Returns the path as the most lenient server could interpret it. Throws for an invalid escape or invalid UTF-8. */
+/** Returns the path as the most lenient server might interpret it. Throws for an invalid escape or invalid UTF-8. */
 function plainText(path: string): string {
   return decodeURIComponent(path).normalize("NFKC");
 }
 
 /**
- * Characters that look like a slash, a backslash or a dot. Some servers and file systems replace such a character
- * with the one that it resembles.
+ * Characters that look like a slash, a backslash or a dot. Some servers and file systems replace such a character with
+ * the character that it resembles.
  */
 const LOOK_ALIKES =
   /[\u2024-\u2026\u2044\u2215\u2216\u2571\u2572\u29f5\u29f8\u29f9\u3002\ufe52\ufe68\uff0e\uff0f\uff3c\uff61]/;
 
 /**
- * Whether all servers interpret a path in the same way. Otherwise, a path that is allowed as "/v1/x" could be
- * another path for the service. Servers decode escapes before they resolve ".." or look for "?". Some servers decode
- * twice, interpret a backslash or a similar character as a slash, drop the part after ";" in a segment, or merge
- * slashes.
+ * Whether all servers interpret a path in the same way. If not, a path that is allowed as "/v1/x" could be a different
+ * path for the service. Servers decode escapes before they resolve ".." or look for "?". Some servers decode twice,
+ * interpret a backslash or a similar character as a slash, drop the part after ";" in a segment, or merge slashes.
  */
 export function isPlainPath(path: string): boolean {
   let text: string;
@@ -160,14 +159,14 @@ export function isPlainPath(path: string): boolean {
     return false;
   }
   const segments = text.split("/").slice(1);
-  // Compatibility characters such as U+2100 contain a slash.
+  // Reject compatibility characters that contain a slash, such as U+2100.
   if (segments.length !== decoded.split("/").length - 1) return false;
   return segments.every(
     (segment, i) => (segment !== "" || i === segments.length - 1) && !/^\s*\.{1,2}\s*(;|$)/.test(segment),
   );
 }
 
-/** Checks a configured path and returns it encoded for a URL. Error messages refer to the path as `name`. */
+/** Checks a configured path and returns it encoded for a URL. `name` refers to the path in error messages. */
 export function checkPlainPath(name: string, text: string): string {
   if (typeof text === "string") {
     checkText("ERR_EAS_ARG_OPTION", name, text);
@@ -182,7 +181,7 @@ function checkRulePath(name: string, text: string, services: readonly string[] |
   const path = checkPlainPath(name, isPrefix ? text.slice(0, -1) : text);
   if (path.includes("*")) throw optionError(name, text, 'have no "*", or one as its last part: "/v1/*"');
   if (isPrefix && path === "/") return "/*";
-  // A path that contains only the name of the service is stored without its trailing slash.
+  // Store a path that consists only of a service name without its trailing slash.
   const own = services?.find((service) => path === service || path === `${service}/`);
   if (own !== undefined && !isPrefix) return own;
   if (services?.some((service) => path.startsWith(`${service}/`)) === false) {

@@ -7,7 +7,7 @@ import type { ResponseEnd } from "./response-end.js";
 /** Number of bytes after which the caller's time limit restarts. */
 const PROGRESS_BYTES = 1024;
 
-/** Error for a request body that cannot be forwarded, with the status of the response. */
+/** Error for a request body that cannot be forwarded, with the response status. */
 export class BodyError extends Error {
   readonly status: 400 | 408 | 413;
 
@@ -24,22 +24,22 @@ export function bodyTooLarge(maxBytes: number): BodyError {
 }
 
 /**
- * Creates the error for a body whose length differs from `Content-Length`. The usual cause is a body parser that has
- * already read the body.
+ * Creates the error for a body whose length differs from `Content-Length`. Usually, a body parser has already read the
+ * body.
  */
 export function lengthMismatch(found: string, statedBytes: number): BodyError {
   return new BodyError(
     400,
-    `the body has ${found} bytes, but its Content-Length is ${statedBytes}: mount the relay before body parsers and decompression`,
+    `the body is ${found} bytes, but its Content-Length is ${statedBytes}: mount the relay before body parsers and decompression`,
   );
 }
 
-/** Limits for a request's body. */
+/** Limits for a request body. */
 export interface BodyLimits {
   readonly maxBytes: number;
-  /** Time limit in milliseconds within which the caller must send the next 1 KiB, or the rest of the body. */
+  /** Time within which the caller must send the next 1 KiB or the rest of the body, in milliseconds. */
   readonly idleTimeout: number;
-  /** The length in the request's `Content-Length` header; undefined if the request has no such header. */
+  /** The length in the request's `Content-Length` header; undefined if there is no such header. */
   readonly statedBytes: number | undefined;
 }
 
@@ -69,13 +69,13 @@ function limitedSource(
       // `authorize` reads a copy whose body is already limited, so the cause may already be a `BodyError`.
       throw cause instanceof BodyError
         ? cause
-        : new BodyError(400, "the connection broke before the end of the body", { cause });
+        : new BodyError(400, "the connection broke before the body was complete", { cause });
     });
     timer.stop(value?.byteLength);
     // A canceled reader also reports `done`. The service must not interpret this as the end of the body.
     signal.throwIfAborted();
     if (!done) length += value.byteLength;
-    // The condition is negated so that it also refuses chunks that are not bytes. Their `length` makes the sum NaN.
+    // The condition is negated in order to refuse chunks that are not bytes, whose `length` makes the sum NaN.
     if (!(length <= maxBytes)) throw bodyTooLarge(maxBytes);
     if (statedBytes !== undefined && (done ? length < statedBytes : length > statedBytes)) {
       throw lengthMismatch(done ? `${length}` : "more", statedBytes);
@@ -103,7 +103,7 @@ function limitedSource(
   };
 }
 
-/** Returns a stream of the body. The limits are checked while the stream is read, as in `limitedSource`. */
+/** Returns a stream of the body. Checks the limits while the stream is read, as `limitedSource` does. */
 export function limitedStream(
   body: ReadableStream<Bytes>,
   limits: BodyLimits,
@@ -112,7 +112,7 @@ export function limitedStream(
   return chunkStream(limitedSource(body, limits, call), 0);
 }
 
-/** Reads the whole body. The limits are checked during the read, as in `limitedSource`. */
+/** Reads the whole body. Checks the limits while reading, as `limitedSource` does. */
 export async function limitedBytes(
   body: ReadableStream<Bytes>,
   limits: BodyLimits,
@@ -125,12 +125,12 @@ export async function limitedBytes(
 }
 
 /**
- * Forwards the body of a response unchanged, at the pace at which the caller reads it. If the caller cancels the
- * returned stream, `body` is canceled. If the caller reads less than 1 KiB within `idleTimeout` milliseconds, the
- * returned stream fails and `onIdle` is called.
+ * Forwards a response body unchanged, as fast as the caller reads it. If the caller cancels the returned stream, `body`
+ * is canceled. If the caller reads less than 1 KiB within `idleTimeout` milliseconds, the returned stream fails and
+ * `onIdle` is called.
  *
- * `onEnd` is called once, with the error of `body` or with undefined. A body that was cut off ends with the report
- * of `responseEnd`. If there is no report, the stream fails.
+ * `onEnd` is called once, with the error from `body` or with undefined. If the body was cut off, the stream ends with
+ * the report from `responseEnd`, or fails if there is none.
  */
 export function forwardedSource(
   body: ReadableStream<Bytes>,
@@ -143,7 +143,7 @@ export function forwardedSource(
   let isOver = false;
   /** Set if the caller was too slow. */
   let idleError: Error | undefined;
-  /** Length of the chunk that the caller received last. */
+  /** Length of the last chunk that the caller received. */
   let lastLength = 0;
   let fail: (error: Error) => void = () => {};
   const expire = () => {

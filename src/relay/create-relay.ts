@@ -11,15 +11,15 @@ import { ResponseEnd } from "./response-end.js";
 import type { RelayRequestInit, RelayTarget } from "./services.js";
 
 /**
- * Creates a function that forwards requests to an EAS service with a token that the caller never sees. Workers, routes of
- * Next.js, `Deno.serve`, `Bun.serve` and `nodeListener` (`eas-prediction/node`) accept the function. It forwards the requests
- * that `allow` names, from pages of `origins`, streams both bodies, and aborts the call when the caller disconnects. The
- * function never rejects.
+ * Creates a function that forwards requests to an EAS service with a token that the caller never sees. Workers, Next.js
+ * routes, `Deno.serve`, `Bun.serve` and `nodeListener` (`eas-prediction/node`) accept the function. It forwards the
+ * requests that `allow` permits from pages in `origins`, streams both bodies, and aborts the call when the caller
+ * disconnects. The function never rejects.
  *
- * Responses of the relay itself are JSON, `{"error": "…"}`, with the header `X-EAS-Relay`. Their status is:
- * - 400 for an incomplete body, 408 for a body that arrives too slowly, and 413 for a body of more than `maxBytes`
+ * Responses from the relay itself are JSON, `{"error": "…"}`, with the header `X-EAS-Relay`. The status is:
+ * - 400 for an incomplete body, 408 for a body that arrives too slowly, and 413 for a body larger than `maxBytes`
  * - 403 for a request that is not allowed, and 404 for a path that is not below `base`
- * - 502 or 504 if the service sends no usable response
+ * - 502 or 504 if the service does not send a usable response
  *
  * Throws a `TypeError` or `RangeError` for an invalid option.
  *
@@ -39,8 +39,8 @@ export function createRelay(options: RelayOptions): (request: Request) => Promis
 }
 
 /**
- * Headers that prevent browsers from storing a response and from showing it as a page of this site. The headers are
- * necessary because a model can return any text.
+ * Headers that prevent browsers from storing a response or showing it as a page of this site. Needed because a model
+ * can return any text.
  */
 const HARDENING: ReadonlyMap<string, string> = new Map([
   ["cache-control", "no-store"],
@@ -54,14 +54,14 @@ async function respond(settings: RelaySettings, request: Request): Promise<Respo
   const { services, allow, origins, maxBytes } = settings;
   const { method, headers } = request;
   const { pathname, search } = new URL(request.url);
-  if (!origins.allows(request)) return refuse(403, "this relay does not serve pages of this origin");
+  if (!origins.allows(request)) return refuse(403, "this relay does not serve pages from this origin");
   const preflightResponse = origins.preflightResponse(request);
   if (preflightResponse !== undefined) return preflightResponse;
   const target = services.find(pathname);
-  if (target === undefined) return refuse(404, "there is no such service at this relay");
+  if (target === undefined) return refuse(404, "this relay does not have this service");
   const decision = allow.decide(method, target.rulePath, search, headers);
   if (decision.refused !== undefined) return refuse(403, decision.refused);
-  if (headers.has("upgrade")) return refuse(403, "this relay has no WebSocket: watch a queue over HTTP");
+  if (headers.has("upgrade")) return refuse(403, "this relay does not support WebSockets: watch a queue over HTTP");
   const length = statedLength(headers);
   if (Number.isNaN(length)) return refuse(400, "the Content-Length is not a number");
   if ((method === "GET" || method === "HEAD") && (request.body || length || headers.has("transfer-encoding"))) {
@@ -86,7 +86,7 @@ function statedLength(headers: Headers): number | undefined {
  */
 function limitedRequest(request: Request, { maxBytes, idleTimeout }: RelaySettings): Request {
   const { body, bodyUsed, headers } = request;
-  // If the length is stated, the server enforces it.
+  // If the length is stated, the server already enforces it.
   if (body === null || bodyUsed || body.locked || headers.has("content-length")) return request;
   const limits = { maxBytes, idleTimeout, statedBytes: undefined };
   const call = new AbortController();
@@ -94,7 +94,7 @@ function limitedRequest(request: Request, { maxBytes, idleTimeout }: RelaySettin
   return new Request(request, { body: limited, duplex: "half" } as RequestInit);
 }
 
-/** Calls `authorize`. Returns a response if the request is refused, and otherwise undefined. */
+/** Calls `authorize`. Returns a response if the request is refused, otherwise undefined. */
 async function authorize(settings: RelaySettings, request: Request): Promise<Response | undefined> {
   try {
     const result = settings.authorize === undefined || (await settings.authorize(request));
@@ -111,12 +111,15 @@ async function authorize(settings: RelaySettings, request: Request): Promise<Res
   }
 }
 
-/** Whether a value is a `Response`. `instanceof` would not recognize the `Response` classes of frameworks. */
+/**
+ * Whether a value is a `Response`. Does not use `instanceof`, which would not recognize the `Response` classes of
+ * frameworks.
+ */
 function isResponse(value: boolean | Response): value is Response {
   return typeof value === "object" && value !== null && typeof value.status === "number" && value.headers !== undefined;
 }
 
-/** Sends a request to the service. `limited` is the same request with the limited body, which is sent. */
+/** Sends a request to the service. `limited` is the same request with a limited body, which is the body to send. */
 async function forward(
   settings: RelaySettings,
   request: Request,
@@ -125,8 +128,8 @@ async function forward(
   allowed: Allowed,
 ): Promise<Response | PieceResponse> {
   const call = new AbortController();
-  // The closures below reference the request instead of its signal. On Node, the signal never fires after its request
-  // was garbage-collected.
+  // The closures below reference the request instead of its signal, because on Node, the signal never fires after its
+  // request has been garbage-collected.
   const isDisconnected = () => request.signal?.aborted === true;
   const onDisconnect = () => call.abort(request.signal.reason);
   request.signal?.addEventListener("abort", onDisconnect);
@@ -137,8 +140,8 @@ async function forward(
   const timer = setTimeout(expire, settings.timeout);
 
   /**
-   * Ends the call. If the caller or a limit aborted the call, a later error is only a consequence and is not
-   * reported.
+   * Ends the call. If the caller or a limit aborted the call, a later error is not reported because it is only a
+   * consequence.
    */
   function end(error: unknown): void {
     release();
@@ -186,9 +189,9 @@ async function forward(
 }
 
 /**
- * Returns the body to send. The call is aborted if the body exceeds a limit. A body of a stated length is read
- * completely and sent with its length, as in the official SDKs, because the service need not support chunked bodies.
- * Bodies of unknown length, and bodies that exceed the limit of the shared gateway, are streamed.
+ * Returns the body to send. The call is aborted if the body exceeds a limit. A body with a stated length is read
+ * completely and sent with its length, as in the official SDKs, because the service may not support chunked bodies.
+ * Bodies of unknown length and bodies that exceed the shared gateway's limit are streamed.
  */
 async function bodyToSend(
   { method, headers, body }: Request,

@@ -1,4 +1,4 @@
-/** Relay for web pages, which keeps the token of a service on a server. */
+/** A relay for web pages, which keeps a service's token on a server. */
 export type { RelayMethod, RelayRule } from "./allow-list.js";
 export { createRelay } from "./create-relay.js";
 export type { RelayOperation } from "./queue-rules.js";

@@ -3,11 +3,11 @@ import { optionError } from "../util/argument-errors.js";
 import { METHODS } from "./allow-list.js";
 import type { HeaderLists } from "./relay-headers.js";
 
-/** Seconds for which a browser may cache the response to a preflight. This is Chromium's maximum. */
+/** Time for which a browser may cache the response to a preflight request, in seconds. This is Chromium's maximum. */
 const MAX_AGE = 7200;
 
 /**
- * Decides which pages may call the relay, and sets the headers for browsers (fetch.spec.whatwg.org, "CORS
+ * Decides which pages may call the relay and sets the headers that browsers need (fetch.spec.whatwg.org, "CORS
  * protocol").
  */
 export class Origins {
@@ -27,22 +27,22 @@ export class Origins {
     if (this.#origins === "*") return true;
     const origin = headers.get("origin");
     if (origin !== null && this.#origins.has(origin)) return true;
-    // Pages cannot set this header. `Origin` alone is not sufficient, because browsers omit `Origin` for some
+    // Check this header, which pages cannot set. `Origin` alone is not sufficient, because browsers omit it from some
     // requests, such as those for images.
     const site = headers.get("sec-fetch-site");
     return site === "same-origin" || (origin === null && (site === null || site === "none"));
   }
 
-  /** Returns the response to a preflight; undefined if the request is not a preflight. */
+  /** Returns the response to a preflight request; undefined for any other request. */
   preflightResponse(request: Request): Response | undefined {
     const { headers } = request;
     if (request.method !== "OPTIONS" || !headers.has("access-control-request-method")) return undefined;
     const response = new Response(null, { status: 204 });
-    // All methods are allowed for every path. A page can read why a call was refused, but not why a preflight was
-    // refused.
+    // Allow all methods for every path, because a page can read why a call was refused, but not why a preflight request
+    // was refused.
     response.headers.set("access-control-allow-methods", METHODS.join(", "));
     const requested = (headers.get("access-control-request-headers") ?? "").split(",").map((name) => name.trim());
-    // The headers are listed by name, because "*" does not include Authorization.
+    // List the headers by name, because "*" does not include Authorization.
     const accepted = requested.filter((name) => this.#headers.accepts(name.toLowerCase()));
     if (accepted.length > 0) response.headers.set("access-control-allow-headers", accepted.join(", "));
     response.headers.set("access-control-max-age", String(MAX_AGE));
@@ -54,8 +54,8 @@ export class Origins {
     const origin = request.headers.get("origin");
     // Without this list, pages could read only a few headers.
     const exposed = [...headers.keys()].filter((name) => !name.startsWith("access-control-"));
-    // `Vary` is also set for refused origins. Otherwise, a cache could return their response, which lacks the headers
-    // below, to an allowed page.
+    // Set `Vary` for refused origins too. Otherwise, a cache could return the response for a refused origin, which
+    // lacks the headers below, to an allowed page.
     if (this.#origins !== "*") headers.append("vary", "Origin");
     if (origin === null || !(this.#origins === "*" || this.#origins.has(origin))) return;
     headers.set("access-control-allow-origin", this.#origins === "*" ? "*" : origin);

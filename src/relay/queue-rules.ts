@@ -34,23 +34,20 @@ export type RelayOperation =
   /** Lets the other operations address the dead letters of the queue. */
   | "rear";
 
-/** The checked queue options of a rule. */
+/** A rule's checked queue options. */
 export interface QueueRule {
   readonly operations: ReadonlySet<RelayOperation>;
   /** The consumer group. `"*"` lets callers choose the group. If undefined, requests that name a group are refused. */
   readonly gid: string | undefined;
 }
 
-/**
- * The decision whether to forward a request. If the request is forwarded, `search` and `headers` are sent to the
- * service.
- */
+/** Whether to forward a request and, if so, the query (`search`) and `headers` to send to the service. */
 export type Decision =
   | { readonly refused: string }
   | { readonly refused: undefined; readonly search: string; readonly headers: readonly [string, string][] };
 
 /**
- * The request of an operation: its method and the parameter that distinguishes it from other operations with the
+ * The form of an operation's request: its method and the parameter that distinguishes it from other operations with the
  * same method.
  */
 interface Form {
@@ -100,7 +97,7 @@ const OPERATIONS: readonly RelayOperation[] = [
   "rear",
 ];
 
-/** Prefix of the headers that control a queue. */
+/** Prefix of headers that control a queue. */
 export const QUEUE_HEADERS = "x-eas-queueservice-";
 const UID = `${QUEUE_HEADERS}redis-uid`;
 const GID = `${QUEUE_HEADERS}redis-gid`;
@@ -110,11 +107,10 @@ const REAR = `${QUEUE_HEADERS}access-rear`;
 /** Matches a random UUID (version 4). */
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
 /**
- * Parameters that select the items of one job: the id that the service assigns, and the tag that
- * `AsyncInferenceClient` sets.
+ * Parameters that select a job's items: the id that the service assigns and the tag that `AsyncInferenceClient` sets.
  */
 const JOB_FILTERS: readonly string[] = ["requestId", "easJob"];
-/** Matches the values of control parameters: indexes, counts, durations and booleans. */
+/** Matches values of control parameters: indexes, counts, durations and booleans. */
 const CONTROL_VALUE = /^[\w.,+\-µμ]*$/;
 /**
  * Matches tag names that all servers interpret in the same way: names without separators, escapes, brackets or
@@ -124,7 +120,7 @@ const TAG_NAME = /^[\p{L}\p{N}][^\p{C}\p{Z}%&;=+?#[\]\ufffd]*$/u;
 /** Values that all servers interpret as false. */
 const FALSE = /^([Ff]alse|0)$/;
 
-/** Checks the queue options of a rule. `name` is the rule's name in errors. */
+/** Checks the queue options of a rule. `name` refers to the rule in error messages. */
 export function checkQueueRule(
   name: string,
   operations: readonly RelayOperation[],
@@ -142,12 +138,9 @@ export function checkQueueRule(
   return { operations: new Set(operations), gid: gid === undefined ? undefined : checkIdentity("gid", gid) };
 }
 
-/**
- * Decides whether to forward a request to a queue. The query that is sent to the service is built from the checked
- * parameters.
- */
+/** Decides whether to forward a request to a queue. Builds the query to send from the checked parameters. */
 export function decideOperation(rule: QueueRule, method: string, search: string, headers: Headers): Decision {
-  // Old servers interpret ";" as "&".
+  // Refuse ";", which old servers interpret as "&".
   if (search.includes(";")) return notAllowed('";" in the query of a queue: write %3B');
   const query = new URLSearchParams(search);
   const pairs = [...query];
@@ -161,7 +154,7 @@ export function decideOperation(rule: QueueRule, method: string, search: string,
   const { selector, parameters = [], operation } = form;
   for (const [name, value] of pairs) {
     const isControl = name === selector || parameters.includes(name);
-    // If a parameter has several values, servers differ in which value they use.
+    // Refuse repeated parameters, because servers differ in which of several values they use.
     if ((isControl || JOB_FILTERS.includes(name)) && names.indexOf(name) !== names.lastIndexOf(name)) {
       return notAllowed(`${name} more than once`);
     }
@@ -204,20 +197,20 @@ function refusedOperation(
   if (operation === "put") {
     if ((query.has("_priority_") || headers.has(PRIORITY)) && !operations.has("priority"))
       return notAllowed("priority");
-    // The id gives access to the result, so ids that others can guess are refused. Pages choose a random id for each
+    // Refuse ids that others can guess, because the id gives access to the result. Pages choose a random id for each
     // put.
     if (query.has("requestId") && !UUID.test(query.get("requestId") ?? "")) {
       return notAllowed("put with a requestId that is not a random UUID");
     }
   }
-  // The service reads the parameters of a negative commit from such a body. It may also do this for other operations.
+  // The service reads a negative commit's parameters from such a body and may do so for other operations too.
   if (operation !== "negative" && /x-www-form-urlencoded/i.test(headers.get("content-type") ?? "")) {
     return notAllowed(`${operation} with a body of application/x-www-form-urlencoded`);
   }
   for (const [name] of headers) {
     if (!name.startsWith(QUEUE_HEADERS)) continue;
     if (name === UID || name === GID) {
-      if (usesGroup && gid === undefined) return notAllowed(`${operation} with ${name}, since the rule has no gid`);
+      if (usesGroup && gid === undefined) return notAllowed(`${operation} with ${name}, because the rule has no gid`);
     } else if (!(name === REAR && operations.has("rear")) && !(name === PRIORITY && method === "POST")) {
       return notAllowed(name === REAR ? "rear" : `the header ${name}`);
     }
@@ -226,8 +219,7 @@ function refusedOperation(
 }
 
 /**
- * Returns the queue headers to send. If the rule has no `gid`, the caller's uid and gid have no effect and are
- * omitted.
+ * Returns the queue headers to send. If the rule has no `gid`, omits the caller's uid and gid, which have no effect.
  */
 function queueHeaders({ gid }: QueueRule, headers: Headers): [string, string][] {
   const own = gid === "*" ? headers.get(GID) : gid;
@@ -237,8 +229,8 @@ function queueHeaders({ gid }: QueueRule, headers: Headers): [string, string][] 
 }
 
 /**
- * Returns the first control parameter or header of a queue in a request whose rule names no operations; undefined if
- * the request does not have one.
+ * Returns the first queue control parameter or header in a request whose rule does not name operations; undefined if
+ * there is none.
  */
 export function queueControlIn(search: string, headers: Headers): string | undefined {
   for (const pair of search.slice(1).split(/[&;]/)) {
@@ -249,7 +241,7 @@ export function queueControlIn(search: string, headers: Headers): string | undef
   return [...headers.keys()].find((name) => name.startsWith(QUEUE_HEADERS));
 }
 
-/** Returns the name as the most lenient server could interpret it. */
+/** Returns the name as the most lenient server might interpret it. */
 function foldedName(text: string): string {
   let name = text;
   for (let i = 0; i < 3; i++) {

@@ -9,20 +9,20 @@ export interface Refusal {
 }
 
 /**
- * Creates a response of the relay itself. A header lets clients of this package distinguish such a response from a
- * response of the service.
+ * Creates a response from the relay itself. A header lets clients from this package distinguish it from the service's
+ * responses.
  */
 export function refuse(status: number, error: string): Response {
   const headers = { "content-type": "application/json", [RELAY_HEADER]: "refused" };
   return new Response(JSON.stringify({ error }), { status, headers });
 }
 
-/** Codes of the errors that a client throws if the caller's request is invalid. */
+/** Codes of errors that a client throws if the caller's request is invalid. */
 const CALLER_ERRORS = ["ERR_EAS_ARG_HEADER", "ERR_EAS_ARG_PATH"];
 
 /**
- * Returns the status and message that the caller receives for a failed call. They contain no token, address or
- * message of the service.
+ * Returns the status and message that the caller receives for a failed call. They do not contain the service's token,
+ * address or messages.
  */
 export function refusalOf(error: unknown): Refusal {
   const { code, name } = (typeof error === "object" && error !== null ? error : {}) as {
@@ -40,9 +40,9 @@ export function refusalOf(error: unknown): Refusal {
 }
 
 const WRONG_TOKEN =
-  "the token of the relay's client is missing, wrong, of another service, or sent in the wrong form (auth)";
+  "the token of the relay's client is missing, wrong, for another service, or sent in the wrong form (auth)";
 
-/** Explains to the owner of the relay why a status cannot be forwarded. */
+/** Explains to the relay's operator why a status cannot be forwarded. */
 function hintFor(status: number): string {
   if (status === 401) return WRONG_TOKEN;
   if (status === 403)
@@ -54,18 +54,18 @@ function hintFor(status: number): string {
 }
 
 /**
- * Returns an error if a response of the service must not be forwarded. A refused token and the target of a redirect
- * concern only the relay. Besides, some statuses are not possible in a `Response`.
+ * Returns an error if the service's response must not be forwarded. Refused tokens and redirect targets concern only
+ * the relay, and a `Response` cannot have certain statuses.
  */
 export function statusError({ status }: Response): EasHttpError | undefined {
   const isUsual = (status >= 200 && status < 300) || (status >= 400 && status < 600);
   if (isUsual && status !== 401 && status !== 403) return undefined;
   const hint = hintFor(status);
-  return new EasHttpError(`the service responded to the relay with ${status}: ${hint}`, {
+  return new EasHttpError(`the service responded to the relay with status ${status}: ${hint}`, {
     status,
     hint,
     attempts: 1,
-    // The headers and body of the service's response are omitted, because the service may echo the token.
+    // Omit the headers and body of the service's response, because the service may echo the token.
     headers: new Headers(),
     body: new Uint8Array(0),
   });

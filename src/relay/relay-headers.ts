@@ -2,8 +2,7 @@ import { checkHeaders } from "../config/headers.js";
 import { optionError } from "../util/argument-errors.js";
 
 /**
- * Request headers that the relay forwards: the headers that calls of this package need, and the headers for tracing
- * and language.
+ * Request headers that the relay forwards: those that calls from this package need, and those for tracing and language.
  */
 const TO_SERVICE: readonly string[] = [
   "accept",
@@ -31,15 +30,12 @@ const EAS = "x-eas-";
 
 /**
  * Headers that a page may send although the relay does not always forward them: credentials for `authorize`, headers
- * with which the `openai` package describes itself, and headers of a queue. The rules of the relay decide whether
- * queue headers are allowed.
+ * with which the
+ * `openai` package describes itself, and queue headers. The relay's rules decide whether queue headers are allowed.
  */
 const ACCEPTED = /^(authorization|x-stainless-[a-z-]+|x-eas-queueservice-[a-z-]+)$/;
 
-/**
- * Headers that contain the caller's secrets or identity, and headers that control a queue. The rules check the
- * latter.
- */
+/** Headers that contain the caller's secrets or identity, and headers that control a queue, which the rules check. */
 const NEVER_TO_SERVICE =
   /^(authorization|cookie|host|origin|referer|forwarded|x-forwarded-.*|x-eas-queueservice-.*|proxy-.*|sec-.*|access-control-.*)$/;
 /** Headers that the relay sets itself, that set a cookie, or that request credentials. */
@@ -50,7 +46,7 @@ export class HeaderLists {
   readonly #toService: ReadonlySet<string>;
   readonly #toCaller: ReadonlySet<string>;
 
-  /** Both parameters are names of headers to forward in addition to the headers that the relay always forwards. */
+  /** Both parameters name headers to forward in addition to those that the relay always forwards. */
   constructor(requestHeaders: readonly string[], responseHeaders: readonly string[]) {
     this.#toService = new Set([...TO_SERVICE, ...checkNames("requestHeaders", requestHeaders, NEVER_TO_SERVICE)]);
     this.#toCaller = new Set([...TO_CALLER, ...checkNames("responseHeaders", responseHeaders, NEVER_TO_CALLER)]);
@@ -72,7 +68,7 @@ export class HeaderLists {
   }
 }
 
-/** Returns the names in lower case. Throws if a name is invalid or is in `never`. */
+/** Returns the names in lower case. Throws if a name is invalid or matches `never`. */
 function checkNames(option: string, names: readonly string[], never: RegExp): readonly string[] {
   if (!Array.isArray(names)) throw optionError(option, names, 'be a list of names such as ["x-own"]');
   return names.map((name) => {

@@ -7,54 +7,54 @@ import { Origins } from "./origins.js";
 import { HeaderLists } from "./relay-headers.js";
 import { type RelayClient, Services } from "./services.js";
 
-/** Options of `createRelay`. */
+/** Options for `createRelay`. */
 export interface RelayOptions {
   /**
-   * The client of the single service behind the relay, with its token. Clients in web pages use the URL of the relay
+   * The client, including its token, for the single service behind the relay. Clients in web pages use the relay's URL
    * as their `customUrl`. Set exactly one of `client` and `services`.
    */
   readonly client?: RelayClient | undefined;
   /**
-   * Clients of several services and queues, by the names that pages use. Clients in web pages use the URL of the
-   * relay as their `endpoint`, and one of the names as their `serviceName` or `queueName`. The sink of a queue is a
-   * path of that queue.
+   * Clients for several services and queues, by the names that pages use. Clients in web pages use the relay's URL as
+   * their `endpoint` and one of the names as their `serviceName` or `queueName`. A queue's sink is a path within that
+   * queue.
    */
   readonly services?: Readonly<Record<string, RelayClient>> | undefined;
-  /** The requests to forward. All others are refused with 403. */
+  /** The requests to forward. All other requests are refused with status 403. */
   readonly allow: readonly RelayRule[];
   /**
-   * Origins of the pages that may call the relay, such as `["https://example.com"]`, or `"*"` for all pages.
-   * Default: only pages from the relay's own origin, if the browser reports it (`Sec-Fetch-Site`, which Safari
-   * supports since version 16.4).
+   * Origins whose pages may call the relay, such as `["https://example.com"]`, or `"*"` for all pages. Default: only
+   * pages from the relay's own origin, if the browser reports it (`Sec-Fetch-Site`, which Safari supports since version
+   * 16.4).
    */
   readonly origins?: "*" | readonly string[] | undefined;
   /** Path at which the relay is mounted, such as `"/eas"`. Default: the root. */
   readonly base?: string | undefined;
-  /** Maximum size of a request's body in bytes; `Infinity` for no limit. Default 1 MiB, as on the shared gateway. */
+  /** Maximum size of a request body in bytes; `Infinity` for no limit. Default 1 MiB, as on the shared gateway. */
   readonly maxBytes?: number | undefined;
-  /** Milliseconds within which the service must begin its response. Default 300,000. */
+  /** Time within which the service must begin its response, in milliseconds. Default 300,000. */
   readonly timeout?: number | undefined;
   /**
-   * Time in milliseconds within which the caller must send the next 1 KiB of its body, or read the next 1 KiB of the
-   * response. Time in which the service is slow does not count. A slower call is aborted, so that a stalled caller
+   * Time within which the caller must send the next 1 KiB of its body or read the next 1 KiB of the response, in
+   * milliseconds. The time that the service takes does not count. Slower calls are aborted so that a stalled caller
    * does not occupy one of the client's connections. Default 30,000; `Infinity` for no limit.
    */
   readonly idleTimeout?: number | undefined;
-  /** Names of request headers to forward, in addition to the headers that calls of this package need. */
+  /** Names of request headers to forward, in addition to those that calls from this package need. */
   readonly requestHeaders?: readonly string[] | undefined;
-  /** Names of response headers to forward, in addition to the headers that calls of this package need. */
+  /** Names of response headers to forward, in addition to those that calls from this package need. */
   readonly responseHeaders?: readonly string[] | undefined;
   /**
-   * Decides whether to forward a request that the rules allow. Called before anything is sent. `true` forwards the
-   * request, `false` refuses it with 403, and a `Response` is sent to the caller instead. To read the body, read
-   * `request.clone()`. If a body has no `Content-Length`, the function receives a copy of the request, which is an
+   * Decides whether to forward a request that the rules allow. Called before anything is sent. Return `true` to forward
+   * the request, `false` to refuse it with status 403, or a `Response` to send to the caller instead. To read the body,
+   * read `request.clone()`. If there is no `Content-Length`, the function receives a copy of the request, which is an
    * instance of the runtime's own `Request`.
    */
   readonly authorize?: ((request: Request) => boolean | Response | Promise<boolean | Response>) | undefined;
   /**
-   * Receives errors whose details are not sent to the caller. Such errors occur if the service refuses the relay's
-   * token, cannot be reached, does not respond or does not complete its response. They also occur if `authorize`
-   * throws. Exceptions that `onError` throws are ignored.
+   * Receives errors whose details are not sent to the caller. Such errors occur if `authorize` throws, or if the
+   * service refuses the relay's token, cannot be reached, does not respond or does not complete its response.
+   * Exceptions thrown by `onError` are ignored.
    */
   readonly onError?: ((error: unknown, request: Request) => unknown) | undefined;
 }

@@ -2,9 +2,9 @@ import { EasStreamError } from "../errors.js";
 import type { Bytes } from "../formats/request.js";
 import { endOfEvents } from "../predict/stream/stream-end.js";
 
-/** Minimum number of bytes that are kept from the end of an event stream. They show whether the stream is complete. */
+/** Minimum number of bytes to keep from the end of an event stream, which show whether the stream is complete. */
 const TAIL_BYTES = 16_384;
-/** Maximum number of bytes that are kept. This is twice the minimum, so that the bytes are not moved for each chunk. */
+/** Maximum number of bytes to keep. Twice the minimum, so that the bytes are not moved for each chunk. */
 const MAX_TAIL_BYTES = 2 * TAIL_BYTES;
 const INITIAL_TAIL_BYTES = 2_048;
 /** Bytes at the end of an event stream: the line `data: [DONE]`, with line breaks before and after it. */
@@ -13,9 +13,9 @@ const NUL = 0;
 const LF = 0x0a;
 const BRACE = 0x7b;
 
-/** The report to the caller. The report does not contain the cause, which only the operator of the relay may see. */
+/** The report to the caller. Does not contain the cause, which only the relay's operator may see. */
 const REPORT = JSON.stringify({
-  error: { message: "the response of the service was cut off", type: "relay_error", code: 502 },
+  error: { message: "the service's response was cut off", type: "relay_error", code: 502 },
 });
 
 /**
@@ -23,8 +23,8 @@ const REPORT = JSON.stringify({
  * appended.
  */
 const FORMATS = {
-  // If the body was cut off within an event, the first line of the report completes this event as an error. Otherwise,
-  // readers would accept it as a whole event.
+  // If the body was cut off within an event, the first line of the report turns that event into an error. Otherwise,
+  // readers would accept it as a complete event.
   events: () => `\nevent: error\ndata: ${REPORT}\n\n`,
   lines: (last: number) => `${last === LF ? "" : "\n"}${REPORT}\n`,
   nul: (last: number) => `${last === NUL ? "" : "\0"}${REPORT}\0`,
@@ -34,22 +34,21 @@ const FORMATS = {
 const LINES = /^application\/(x-)?(ndjson|jsonl|jsonlines|json-lines|stream\+json)\b/i;
 
 /**
- * Observes a response while it is forwarded. If the response was cut off, appends a report in the format of the
- * response.
+ * Observes a response while it is forwarded. If the response was cut off, provides a report in the response's format.
  */
 export class ResponseEnd {
-  /** Format of the report; undefined if the response has no known format, or if its format is not determined yet. */
+  /** Format of the report; undefined if the response's format is unknown or not yet determined. */
   #format: keyof typeof FORMATS | undefined;
   /**
    * Byte that must occur in one of the next chunks if the body consists of JSON objects separated by NUL; undefined
-   * once this is decided.
+   * once the format is decided.
    */
   #expected: "brace" | "nul" | undefined;
   readonly #isSuccess: boolean;
   #last = LF;
   readonly #tail = new Tail();
 
-  /** `headers` are the headers of the response to the caller. */
+  /** `headers` contains the headers of the response to the caller. */
   constructor(status: number, headers: Headers) {
     this.#isSuccess = status < 300;
     if (headers.has("content-encoding") || headers.has("content-length")) return;
@@ -76,8 +75,8 @@ export class ResponseEnd {
   }
 
   /**
-   * Returns the report for a response that failed; undefined if reports do not exist for its format. The connection
-   * must then be closed.
+   * Returns the report for a response that failed; undefined if there is no report for its format, in which case the
+   * connection must be closed.
    */
   report(): Bytes | undefined {
     return this.#format && new TextEncoder().encode(FORMATS[this.#format](this.#last));
@@ -86,7 +85,7 @@ export class ResponseEnd {
   /** Returns an error if the response ended without a transport error but is incomplete. */
   incompleteError(): EasStreamError | undefined {
     if (this.#format !== "events" || !this.#isSuccess) return undefined;
-    // The most frequent end is recognized first, without parsing all kept events.
+    // Check for the most frequent ending first, without parsing all kept events.
     const decoder = new TextDecoder();
     if (/\ndata: ?\[DONE\]\s*$/.test(decoder.decode(this.#tail.bytes.subarray(-DONE_BYTES)))) return undefined;
     const { isComplete, why } = endOfEvents(decoder.decode(this.#tail.bytes), this.#tail.isWhole);
@@ -100,8 +99,8 @@ export class ResponseEnd {
 }
 
 /**
- * Keeps the last bytes of a body. The bytes are copied. A list of chunks would keep many small objects alive for
- * each stream, which costs the garbage collector more than the copy.
+ * Keeps the last bytes of a body. Copies the bytes, because a list of chunks would keep many small objects alive for
+ * each stream, which costs the garbage collector more than copying.
  */
 class Tail {
   /** Whether all bytes of the body were kept. */

@@ -4,11 +4,11 @@ import type { Bytes } from "../formats/request.js";
 import { optionError } from "../util/argument-errors.js";
 import { checkPlainPath } from "./allow-list.js";
 
-/** The client that a relay calls: a `PredictClient`, or an object with the same `fetch`. */
+/** The client that a relay calls: a `PredictClient`, or an object with the same `fetch` method. */
 export interface RelayClient {
   /**
    * Sends a request to the service with the token. Resolves with the response for any status, as soon as the headers
-   * have arrived. `path` is empty, or begins with a slash or a question mark. It can contain a query.
+   * have arrived. `path` is empty or begins with a slash or a question mark, and can contain a query.
    */
   fetch(path: string, init: RelayRequestInit): Promise<Response>;
 }
@@ -26,20 +26,20 @@ export interface RelayRequestInit {
 /** The client and the path for a request. */
 export interface RelayTarget {
   readonly client: RelayClient;
-  /** The path that is compared with the rules. With `services`, it begins with the name of the service. */
+  /** The path to compare with the rules. With `services`, the path begins with the service name. */
   readonly rulePath: string;
   /** The path to send, relative to the service. */
   readonly path: string;
 }
 
-/** The path between the endpoint and the service name in the URLs of a client in a web page (endpoint/gateway.ts). */
+/** The path between the endpoint and the service name in the URLs of a client in a web page. */
 const PREDICT = "/api/predict";
 
 /** The services behind a relay. */
 export class Services {
   readonly #base: string;
   readonly #only: RelayClient | undefined;
-  /** Sorted from the longest to the shortest name, because a name can begin with another name. */
+  /** Sorted from the longest to the shortest name, because one name can be a prefix of another. */
   readonly #named: (readonly [path: string, client: RelayClient])[];
 
   constructor(
@@ -65,9 +65,9 @@ export class Services {
     return this.#only === undefined ? this.#named.map(([path]) => path) : undefined;
   }
 
-  /** Finds the target of a path; undefined if the path is not below `base`, or if there is no such service. */
+  /** Finds the target of a path; undefined if the path is not below `base` or there is no such service. */
   find(pathname: string): RelayTarget | undefined {
-    // The path is encoded as it will be sent, because `URL` does not escape some characters that the client escapes.
+    // Encode the path as it will be sent, because `URL` does not escape some characters that the client escapes.
     const path = pathAfter(this.#base, encodePath(pathname));
     if (path === undefined) return undefined;
     if (this.#only !== undefined) return targetOf(this.#only, "", path);
@@ -82,7 +82,7 @@ export class Services {
 }
 
 /**
- * Removes the slash after the path of the service itself, because clients of a relay at the root cannot omit this
+ * Removes the slash after the path of the service itself, because clients that use a relay at the root cannot omit that
  * slash.
  */
 function targetOf(client: RelayClient, name: string, rest: string): RelayTarget {
@@ -105,7 +105,7 @@ function isClient(value: unknown): value is RelayClient {
   return typeof (value as RelayClient | null | undefined)?.fetch === "function";
 }
 
-/** `value` can also be null. */
+/** Whether an object has entries. `value` can also be null. */
 function hasEntries(value: object): boolean {
   return Object.keys(value ?? {}).length > 0;
 }

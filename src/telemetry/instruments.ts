@@ -8,7 +8,7 @@ export interface Instruments {
   readonly retries: Counter;
 }
 
-/** Bucket boundaries of OpenTelemetry's semantic conventions for HTTP, in seconds. */
+/** Bucket boundaries from OpenTelemetry's semantic conventions for HTTP, in seconds. */
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 /** Bucket boundaries for calls, which may have several attempts or stream for minutes. */
 const CALL_SECONDS = [...SECONDS, 30, 60, 120, 300];

@@ -20,19 +20,19 @@ import { type Instruments, instrumentsOf } from "./instruments.js";
 
 /** Options for `openTelemetryHooks`. */
 export interface OpenTelemetryOptions {
-  /** The provider of the tracer. Default: the global tracer provider. */
+  /** The tracer provider. Default: the global tracer provider. */
   readonly tracerProvider?: TracerProvider | undefined;
-  /** The provider of the meter. Default: the global meter provider at the time of the first call. */
+  /** The meter provider. Default: the global meter provider when the first call is made. */
   readonly meterProvider?: MeterProvider | undefined;
 }
 
 const TELEMETRY_OPTIONS: OptionNames<OpenTelemetryOptions> = { tracerProvider: 1, meterProvider: 1 };
 
-/** Name of the tracer and of the meter. */
+/** Name of the tracer and the meter. */
 const SCOPE = "eas-prediction";
 /** `error.type` for a thrown value without a name. */
 const OTHER = "_OTHER";
-/** `error.type` of an attempt that was canceled because another attempt of the same call completed. */
+/** `error.type` for an attempt that was canceled because another attempt of the same call completed. */
 const CANCELED = "cancelled";
 
 interface OpenAttempt {
@@ -61,9 +61,9 @@ interface End {
 }
 
 /**
- * Returns hooks that record OpenTelemetry spans and metrics for the calls of a client. Each call has an internal
- * span, which is a child of the active context. Each attempt has a client span. The global propagator sends the
- * context of the attempt, for example as `traceparent`. docs/telemetry.md lists all spans, attributes and metrics.
+ * Returns hooks that record OpenTelemetry spans and metrics for a client's calls. Each call has an internal span, which
+ * is a child of the active span. Each attempt has a client span. The global propagator sends the attempt's context, for
+ * example as `traceparent`. docs/telemetry.md lists all spans, attributes and metrics.
  *
  * Throws a `TypeError` for an option that is not a provider.
  *
@@ -75,8 +75,8 @@ export function openTelemetryHooks(options: OpenTelemetryOptions = {}): CallHook
   checkProvider("tracerProvider", options.tracerProvider, "getTracer");
   checkProvider("meterProvider", options.meterProvider, "getMeter");
   const tracer = (options.tracerProvider ?? trace.getTracerProvider()).getTracer(SCOPE);
-  // The meter is created on first use, because an application may create its clients before it registers a global
-  // meter provider.
+  // Create the meter on first use, because an application may create clients before it registers a global meter
+  // provider.
   let created: Instruments | undefined;
   const instruments = () => {
     created ??= instrumentsOf((options.meterProvider ?? metrics.getMeterProvider()).getMeter(SCOPE));
@@ -108,7 +108,7 @@ export function openTelemetryHooks(options: OpenTelemetryOptions = {}): CallHook
     endAttempt(call, attempt, end);
     for (const number of [...call.attempts.keys()]) endAttempt(call, number, { errorType: CANCELED });
     const { span, startedAt, attributes, attemptCount } = call;
-    // If the caller accepts any status, an error status is a failure of the attempt but not of the call.
+    // If the caller accepts any status, an error status means that the attempt failed but not the call.
     const outcome: Attributes = failure === undefined ? {} : { "error.type": end.errorType };
     span.setAttributes({ ...outcome, "eas.call.attempts": attemptCount });
     if (failure !== undefined) {
@@ -173,7 +173,7 @@ const SETTER = {
 
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { "https:": 443, "http:": 80 };
 
-/** Returns the attributes of an attempt's target, for its span and its metrics. */
+/** Returns the attributes that describe an attempt's target in its span and metrics. */
 function targetOf({ method, endpoint }: CallEvent): Attributes {
   const { hostname, port, protocol } = new URL(endpoint);
   return {

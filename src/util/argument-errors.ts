@@ -1,4 +1,4 @@
-/** The `code` of a `TypeError` or `RangeError` for an invalid argument. Such errors are thrown before anything is sent. */
+/** The `code` of a `TypeError` or `RangeError` for an invalid argument, which is thrown before anything is sent. */
 export type EasArgumentErrorCode =
   | "ERR_EAS_ARG_ENDPOINT"
   | "ERR_EAS_ARG_SERVICE_NAME"
@@ -25,7 +25,7 @@ export function argumentTypeError(code: EasArgumentErrorCode, message: string): 
   return Object.assign(new TypeError(message), { code });
 }
 
-/** Creates a `RangeError` for an argument that has the right type and a value that is out of range. */
+/** Creates a `RangeError` for an argument that has the right type but is out of range. */
 export function argumentRangeError(code: EasArgumentErrorCode, message: string): RangeError {
   return Object.assign(new RangeError(message), { code });
 }
@@ -38,11 +38,11 @@ export function optionError(name: string, value: unknown, requirement: string): 
   return argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must ${requirement}`);
 }
 
-/** Formats a value for an error message. Shows at most 80 characters of text, and never the content of an object. */
+/** Formats a value for an error message. Shows at most 80 characters of text and never the content of an object. */
 export function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
   if (typeof value === "bigint") return `${value}n`;
-  // `String(value)` of a function would be its source code.
+  // Show only the name, because `String(value)` would return the function's source code.
   if (typeof value === "function") return value.name === "" ? "an anonymous function" : `the function ${value.name}`;
   if (Array.isArray(value)) return "an array";
   if (typeof value === "object" && value !== null) {
@@ -52,7 +52,7 @@ export function show(value: unknown): string {
   return String(value);
 }
 
-/** Formats a URL or a part of a URL like `show`. Omits the query and fragment, which may contain secrets. */
+/** Formats a URL or part of a URL like `show`, but omits the query and fragment, which may contain secrets. */
 export function showUrl(text: unknown): string {
   const cut = typeof text === "string" ? text.search(/[?#]/) : -1;
   return show(cut === -1 ? text : `${(text as string).slice(0, cut + 1)}…`);

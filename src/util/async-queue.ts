@@ -5,7 +5,7 @@ interface Waiting<T> {
   readonly reject: (reason: unknown) => void;
 }
 
-/** An error in the queue, in the same order as the values. */
+/** An error in the queue, which keeps its order among the values. */
 class QueuedError {
   readonly error: unknown;
 
@@ -31,12 +31,15 @@ export interface AsyncQueueOptions<T> {
  * even when it is full.
  */
 export class AsyncQueue<T> {
-  /** Whether the queue has exceeded `highWater` and has not shrunk to half of it since. */
+  /** Whether the queue has exceeded `highWater` and has not yet shrunk to half of that weight. */
   isFull = false;
   /** Sum of the weights of the queued values. */
   weight = 0;
   readonly #options: AsyncQueueOptions<T>;
-  /** The queued entries start at index `#first`. Removing entries with `shift` would move all remaining entries. */
+  /**
+   * The queued entries, which start at index `#first`. Not removed with `shift`, which would move all remaining
+   * entries.
+   */
   #entries: (T | QueuedError | undefined)[] = [];
   #first = 0;
   #waiting: Waiting<T>[] = [];
@@ -46,7 +49,7 @@ export class AsyncQueue<T> {
     this.#options = options;
   }
 
-  /** Adds a value, or passes it to a pending `next`. Does nothing after the end. */
+  /** Adds a value, or passes it to a pending `next`. Does nothing after `end`. */
   push(value: T): void {
     if (this.#end !== undefined) return;
     const waiting = this.#waiting.shift();
@@ -62,7 +65,9 @@ export class AsyncQueue<T> {
     }
   }
 
-  /** Adds an error. One call of `next` rejects with it, and the iteration continues. Does nothing after the end. */
+  /**
+   * Adds an error. One call to `next` rejects with the error, and the iteration continues. Does nothing after `end`.
+   */
   pushError(error: unknown): void {
     if (this.#end !== undefined) return;
     const waiting = this.#waiting.shift();
@@ -81,8 +86,8 @@ export class AsyncQueue<T> {
   }
 
   /**
-   * Ends the iteration after the queued values. If `discard` is true, the queued values are dropped. If `error` is
-   * not undefined, one call of `next` rejects with it.
+   * Ends the iteration after the queued values. If `discard` is true, the queued values are dropped. If `error` is not
+   * undefined, one call to `next` rejects with it.
    */
   end(error: unknown, discard: boolean): void {
     if (discard) {

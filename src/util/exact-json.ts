@@ -1,16 +1,19 @@
-/** Maximum number of digits of an integer that is converted to a bigint. The conversion takes more than linear time. */
+/**
+ * Maximum number of digits in an integer that is converted to a bigint. Limited because the conversion takes more than
+ * linear time.
+ */
 const MAX_DIGITS = 4096;
 
 const NUMBERS = /-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g;
 
 /**
  * Parses JSON like `JSON.parse`, except that integers beyond 2^53 with up to 4,096 digits become bigints. Throws a
- * `SyntaxError` for invalid JSON. Works without recursion, so that deep nesting does not overflow the stack.
+ * `SyntaxError` for invalid JSON. Not recursive, so that deep nesting does not overflow the stack.
  */
 export function parseExactly(text: string): unknown {
   const parsed: unknown = JSON.parse(text);
-  // `JSON.parse` rounds large integers. Therefore, they are converted to strings before parsing. A prefix on every
-  // string distinguishes converted integers from ordinary strings.
+  // `JSON.parse` rounds large integers, so convert them to strings before parsing. A prefix on every string
+  // distinguishes converted integers from ordinary strings.
   return /\d{16}/.test(text) ? unmarked(JSON.parse(marked(text))) : parsed;
 }
 
@@ -34,7 +37,7 @@ function markedNumber(token: string): string {
   return isExact ? token : `"n${token}"`;
 }
 
-/** Returns the position of the end of the string that begins at `quote`. */
+/** Returns the position where the string that begins at `quote` ends. */
 function endOfText(text: string, quote: number): number {
   for (let end = text.indexOf('"', quote + 1); ; end = text.indexOf('"', end + 1)) {
     let backslashes = 0;
@@ -57,7 +60,7 @@ function unmarked(root: unknown): unknown {
   for (let container = containers.pop(); container !== undefined; container = containers.pop()) {
     for (const key of Object.keys(container)) {
       const value = container[key];
-      // The property already exists, so assigning to it is safe even if its name is "__proto__".
+      // Assigning is safe even if the name is "__proto__", because the property already exists.
       if (typeof value === "string") container[key] = value.startsWith("t") ? value.slice(1) : BigInt(value.slice(1));
       else if (typeof value === "object" && value !== null) containers.push(value as Record<string, unknown>);
     }

@@ -1,7 +1,7 @@
 /** Maximum length of a path in a message, in characters. */
 const MAX_LENGTH = 200;
 
-/** Formats the keys that lead to a value inside `root` as a code expression: `input.messages[0].content`. */
+/** Formats the keys on the path to a value inside `root` as a code expression: `input.messages[0].content`. */
 export function keyPath(root: string, keys: Iterable<PropertyKey>): string {
   let path = root;
   for (const key of keys) {

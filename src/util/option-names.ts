@@ -1,14 +1,14 @@
 import { argumentTypeError, show } from "./argument-errors.js";
 
 /**
- * A table with the names of all options in `T`. If an option is added to `T` but not to a table of this type, the
- * code does not compile.
+ * A table with the names of all options in `T`. The code does not compile if an option is added to `T` but not to the
+ * table.
  */
 export type OptionNames<T> = { readonly [Name in keyof T]-?: unknown };
 
 /**
- * Returns a copy of `names` without the names in `omitted` and with the names in `added`. Bundlers can drop an
- * unused table if this call is marked as pure. They would keep a table that is built with a spread.
+ * Returns a copy of `names` without the names in `omitted` and with the names in `added`. If the call is marked as
+ * pure, bundlers can drop an unused table, which they would keep if it were built with a spread.
  */
 export function changeNames<A extends object, L extends keyof A = never, B extends object = object>(
   names: A,
@@ -22,7 +22,7 @@ export function changeNames<A extends object, L extends keyof A = never, B exten
 
 /**
  * Throws a `TypeError` for the first option that `names` does not list. The message suggests the option that was
- * probably meant. Otherwise, the message ends with `advice` or with the list of all options.
+ * probably meant or, if there is none, ends with `advice` or a list of all options.
  */
 export function checkOptionNames(
   of: string,
@@ -35,16 +35,13 @@ export function checkOptionNames(
   }
 }
 
-/**
- * Throws a `TypeError` if the options of a request are not an object, or if an option has a name that is not in
- * `names`.
- */
+/** Throws a `TypeError` if a request's options are not an object or contain a name that is not in `names`. */
 export function checkRequestOptions(
   of: string,
   options: unknown,
   names: Readonly<Record<string, unknown>> = { compression: 1 },
 ): void {
-  // In the official Python SDK, `TorchRequest(True)` enables Snappy. If the argument were ignored, the client would
+  // Do not ignore other values: in the official Python SDK, `TorchRequest(True)` enables Snappy, so the client would
   // send a body that the service cannot read.
   if (typeof options !== "object" || options === null) {
     throw argumentTypeError(
@@ -64,7 +61,7 @@ function unknownOption(of: string, name: string, names: Readonly<Record<string, 
     .replace(/^abort/, "");
   const meant =
     known.find((each) => plainName(each) === wanted) ??
-    // Typing errors are rare at the start of a name, so the first four letters must match.
+    // The first four letters must match, because typing errors are rare at the start of a name.
     known.find((each) => plainName(each).startsWith(wanted.slice(0, 4)));
   const remedy = meant ? `did you mean ${meant}?` : (advice ?? `the options are ${known.join(", ")}`);
   return argumentTypeError("ERR_EAS_ARG_OPTION", `${of}: unknown option ${show(name)}; ${remedy}`);

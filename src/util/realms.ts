@@ -1,5 +1,5 @@
-// `instanceof` fails for values from another realm: an iframe, a `vm` context, the globals of jest and jsdom.
-// Therefore, these functions are used to recognize all values that a caller passes in.
+// These functions recognize all values that a caller passes in. `instanceof` would fail for values from another
+// realm: an iframe, a `vm` context, or the globals of jest and jsdom.
 
 /** Returns the constructor name of a typed array, such as `"Float32Array"`, or `undefined` for any other value. */
 export function typedArrayName(value: unknown): string | undefined {
@@ -26,7 +26,7 @@ export function isMap(value: unknown): value is ReadonlyMap<unknown, unknown> {
 }
 
 /**
- * Whether a value is a `Blob` or `File` from any realm. Checks the members, because the Blob of happy-dom has no
+ * Whether a value is a `Blob` or `File` from any realm. Checks the members, because happy-dom's Blob does not have a
  * tag.
  */
 export function isBlob(value: unknown): value is Blob {

@@ -1,6 +1,8 @@
-/** Returns a random UUID (version 4). Works in pages served over plain http, which have no `crypto.randomUUID`. */
+/**
+ * Returns a random UUID (version 4). Also works in pages served over plain http, which do not have `crypto.randomUUID`.
+ */
 export function randomUuid(): string {
-  // The type declarations state that `randomUUID` always exists.
+  // The cast is needed because the type declarations claim that `randomUUID` always exists.
   const { randomUUID } = crypto as { randomUUID?: () => string };
   if (randomUUID !== undefined) return randomUUID.call(crypto);
   const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -1,24 +1,24 @@
 import { copy, type Output } from "./output.js";
 
 // The LZ4 block format, version 1.6.3. It is implemented here because no existing library is suitable. lz4js starts
-// matches too close to the end of a block. The official decoder therefore rejects one in five of its blocks of mixed
-// data. lz4js also does not check distances or lengths when it decompresses, and allocates 5 MiB of memory when it is
-// loaded. Other libraries are native or WebAssembly, which not every runtime can load.
+// matches too close to the end of a block, so the official decoder rejects one in five of its blocks for mixed data. It
+// also does not check distances or lengths during decompression, and allocates 5 MiB when loaded. Other libraries are
+// native or WebAssembly, which not every runtime can load.
 
 const MIN_MATCH = 4;
 /**
- * Minimum distance in bytes from the start of a match to the end of its block. Decoders rely on this distance to copy
+ * Minimum distance from the start of a match to the end of its block, in bytes. Decoders rely on this distance to copy
  * many bytes at once.
  */
 const LAST_MATCH_START = 12;
-/** The last bytes of a block are literals. */
+/** Number of bytes at the end of a block that must be literals. */
 const LAST_LITERALS = 5;
 const MAX_DISTANCE = 65_535;
 const HASH_BITS = 14;
-/** The length in a token which indicates that more bytes of the length follow. */
+/** A length in a token that means that more length bytes follow. */
 const LONG = 15;
 
-/** Returns the maximum size of a block with `length` bytes of input. */
+/** Returns the maximum size of a block for `length` bytes of input. */
 export function compressedBound(length: number): number {
   return length + Math.ceil(length / 255) + 16;
 }
@@ -37,9 +37,9 @@ export function newTable(): Int32Array {
 }
 
 /**
- * Compresses `input` from `start` to `end` to one block, and writes the block to `output` from the position `at` on,
- * where `compressedBound` bytes must be free. Returns the end of the block. Clears `table`, so that the block does not
- * depend on earlier blocks.
+ * Compresses `input` from `start` to `end` to one block, and writes it to `output` at position `at`, where
+ * `compressedBound` bytes must be free. Returns the end position of the block. Clears `table`, so that the block does
+ * not depend on earlier blocks.
  */
 export function compressBlock(
   input: Uint8Array,
@@ -62,7 +62,8 @@ export function compressBlock(
     const candidate = (table[slot] as number) - 1;
     table[slot] = position + 1;
     if (candidate < start || position - candidate > MAX_DISTANCE || wordAt(input, candidate) !== word) {
-      // The step grows as long as no match is found. Otherwise, incompressible data would take much more time.
+      // Increase the step as long as no match is found, because incompressible data would otherwise take much more
+      // time.
       position += 1 + (misses++ >>> 6);
       continue;
     }
@@ -116,8 +117,8 @@ function writeLength(length: number, output: Uint8Array, at: number): number {
 }
 
 /**
- * Appends the content of the block in `input` from `start` to `end`. Matches can refer to the output from the position
- * `floor` on. Throws an `Error` if the block is invalid, and a `RangeError` if the output exceeds its limit.
+ * Appends the content of the block in `input` from `start` to `end`. Matches can refer to the output from position
+ * `floor` onward. Throws an `Error` if the block is invalid, and a `RangeError` if the output exceeds its limit.
  */
 export function decompressBlock(input: Uint8Array, start: number, end: number, output: Output, floor: number): void {
   let at = start;

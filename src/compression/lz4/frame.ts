@@ -6,10 +6,10 @@ import { xxHash32 } from "./xxhash32.js";
 // The LZ4 frame format, version 1.6.4.
 
 const MAGIC = 0x184d2204;
-/** The first of 16 magic numbers of skippable frames. */
+/** The first of the 16 magic numbers for skippable frames. */
 const SKIPPABLE_MAGIC = 0x184d2a50;
 
-/** Flags of the frame descriptor. */
+/** Flags in the frame descriptor. */
 const VERSION_1 = 0x40;
 const VERSION_MASK = 0xc0;
 const INDEPENDENT_BLOCKS = 0x20;
@@ -19,7 +19,7 @@ const CONTENT_CHECKSUM = 0x04;
 const RESERVED = 0x02;
 const DICTIONARY = 0x01;
 
-/** The bit in the size of a block that marks an uncompressed block. */
+/** The bit in a block's size that marks an uncompressed block. */
 const STORED = 0x80000000;
 
 /** The flags that the official Java SDK uses. */
@@ -69,8 +69,8 @@ export function compressFrame(input: Uint8Array): Bytes {
 }
 
 /**
- * Appends the content of all frames in `input`. Throws an `Error` if a frame is invalid, and a `RangeError` if the
- * output exceeds its limit.
+ * Appends the content of all frames in `input` to the output. Throws an `Error` if a frame is invalid, and a
+ * `RangeError` if the output exceeds its limit.
  */
 export function decompressFrames(input: Uint8Array, output: Output, maxBytes: number): void {
   const view = viewOf(input);

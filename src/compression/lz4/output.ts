@@ -1,6 +1,6 @@
 import type { Bytes } from "../../formats/request.js";
 
-/** Maximum number of bytes for which a loop is faster than a call to the runtime. */
+/** Maximum number of bytes for which a loop is faster than a built-in method. */
 const SHORT = 32;
 
 /** A growing buffer with a limit. */
@@ -15,8 +15,8 @@ export class Output {
   }
 
   /**
-   * Allocates room for `count` more bytes. If the result would exceed the limit, throws a `RangeError` before it
-   * allocates memory.
+   * Allocates room for `count` more bytes. Throws a `RangeError`, before allocating memory, if the result would exceed
+   * the limit.
    */
   reserve(count: number): void {
     const needed = this.length + count;
@@ -47,7 +47,7 @@ export class Output {
       for (let at = this.length; at < end; at++) bytes[at] = bytes[at - distance] as number;
     } else {
       const from = this.length - distance;
-      // Each copy doubles the number of bytes that the next one can copy without an overlap.
+      // Each copy doubles the number of bytes that the next copy can take without an overlap.
       for (let at = this.length; at < end; ) {
         const part = Math.min(at - from, end - at);
         bytes.copyWithin(at, from, from + part);
@@ -57,7 +57,7 @@ export class Output {
     this.length = end;
   }
 
-  /** Returns the output in an array of exactly its length. */
+  /** Returns the output in an array of exactly the right length. */
   finish(): Bytes {
     return this.length === this.bytes.length ? this.bytes : this.bytes.slice(0, this.length);
   }

@@ -2,14 +2,14 @@
 export interface ZstdFrame {
   readonly start: number;
   readonly end: number;
-  /** The content size in the frame header, if the header contains it. */
+  /** The content size from the frame header, if present. */
   readonly contentSize: number | undefined;
   /** Maximum total size of the content of all blocks in the frame. */
   readonly maxContentBytes: number;
 }
 
 const MAGIC = 0xfd2fb528;
-/** The first of 16 magic numbers of skippable frames. */
+/** The first of the 16 magic numbers for skippable frames. */
 const SKIPPABLE_MAGIC = 0x184d2a50;
 
 /**
@@ -21,17 +21,17 @@ const CHECKSUM = 0x04;
 
 const MAX_PER_BLOCK = 131_072;
 /**
- * Maximum number of frames in a body. Real data has far fewer frames. Each frame, even an empty one, costs a separate
- * call to the decompressor.
+ * Maximum number of frames in a body. Real data has far fewer. The limit is needed because each frame, even if empty,
+ * costs a separate call to the decompressor.
  */
 const MAX_FRAMES = 1024;
 const REPEATED = 1;
 const COMPRESSED = 2;
 
 /**
- * Parses the frames of `bytes` (RFC 8878), and checks that the frames are complete and that no other data follows. The
- * check is necessary because Deno and Bun return partial output for a truncated frame, and only libzstd itself checks
- * the data after a frame.
+ * Parses the frames in `bytes` (RFC 8878) and checks that they are complete and that no other data follows. Needed
+ * because Deno and Bun return partial output for a truncated frame, and only libzstd itself checks the data after a
+ * frame.
  */
 export function framesOf(bytes: Uint8Array): ZstdFrame[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

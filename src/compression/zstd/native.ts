@@ -1,7 +1,7 @@
 import type { Bytes } from "../../formats/request.js";
 import type { ZstdFrame } from "./frames.js";
 
-/** The part of `node:zlib` that is used. */
+/** The part of `node:zlib` used here. */
 interface NodeZlib {
   zstdCompress(bytes: Uint8Array, done: (error: Error | null, bytes: Uint8Array) => void): void;
   zstdDecompressSync(bytes: Uint8Array, options: { maxOutputLength: number }): Uint8Array;
@@ -14,9 +14,8 @@ const WORKERD_BUFFER = 131_072;
 const MAX_BYTES = 2 ** 31 - 1;
 
 /**
- * Returns the runtime's zlib module if the module supports zstd: Node 22.15, Deno, Bun, and workerd with
- * `nodejs_compat`. The module is looked up at run time instead of imported, so that bundlers for browsers do not see
- * `node:zlib`.
+ * Returns the runtime's zlib module if it supports zstd: Node 22.15, Deno, Bun, and workerd with `nodejs_compat`.
+ * Looked up at run time instead of imported, so that bundlers for browsers do not see `node:zlib`.
  */
 export function nativeZlib(): NodeZlib | undefined {
   const { process } = globalThis as { process?: { getBuiltinModule?(name: string): unknown } };
@@ -34,12 +33,12 @@ export function compressNatively(zlib: NodeZlib, bytes: Uint8Array): Promise<Byt
 }
 
 /**
- * Decompresses a frame synchronously. Otherwise, Deno would report a wrong checksum as an error that cannot be caught
- * and that ends the process.
+ * Decompresses a frame synchronously, because Deno's asynchronous function reports a wrong checksum with an error that
+ * cannot be caught and ends the process.
  */
 export function decompressNatively(zlib: NodeZlib, bytes: Uint8Array, frame: ZstdFrame, maxBytes: number): Bytes {
   const max = Math.min(maxBytes, frame.contentSize ?? frame.maxContentBytes);
-  // The limit may be greater than the expected size, because the caller checks the size of the output.
+  // The limit may exceed the expected size, because the caller checks the size of the output.
   const room = Math.min(2 * max + WORKERD_BUFFER, Math.max(max, WORKERD_MAX_BYTES));
   const maxOutputLength = Math.min(room, MAX_BYTES);
   try {

@@ -3,11 +3,11 @@ import type { Bytes } from "../../formats/request.js";
 import type { ZstdFrame } from "./frames.js";
 
 /**
- * The exports of @bokuweb/zstd-wasm's module that are used, under their minified names. The package's own loader is not
- * used, because it needs a file or a URL.
+ * The exports of @bokuweb/zstd-wasm's module that are used here, under their minified names. The package's own loader
+ * is not used because it needs a file or a URL.
  */
 interface ZstdExports {
-  /** The memory of the instance. */
+  /** The instance's memory. */
   readonly f: WebAssembly.Memory;
   /** Runs the constructors. Must be called first. */
   g(): void;
@@ -25,7 +25,7 @@ interface ZstdExports {
   t(at: number): void;
 }
 
-/** The default level of zstd. */
+/** The default zstd compression level. */
 const LEVEL = 3;
 /** The error code ZSTD_error_dstSize_tooSmall. */
 const TARGET_TOO_SMALL = -70;
@@ -58,8 +58,8 @@ function compile(): Promise<WebAssembly.Module> {
 }
 
 /**
- * An instance that is not in use, for the next call. The memory of an instance never shrinks, so instances with a large
- * memory are discarded. Instances that failed are also discarded.
+ * An idle instance for the next call. An instance's memory never shrinks, so instances with a large memory are
+ * discarded, as are those that failed.
  */
 let idle: ZstdExports | undefined;
 const MAX_IDLE_MEMORY = 32 << 20;
@@ -69,7 +69,7 @@ async function instantiate(): Promise<ZstdExports> {
   const stop = (): never => {
     throw new Error("the zstd module aborted");
   };
-  // The imports have minified names. In this order, they are: exit, keepalive, abort, timers, and memory growth.
+  // The imports have minified names. In order, they are: exit, keepalive, abort, timers and memory growth.
   const imports = { a: { a: stop, b: () => {}, c: stop, d: () => 0, e: (length: number) => grow(length >>> 0) } };
   const zstd = (await WebAssembly.instantiate(module, imports)).exports as unknown as ZstdExports;
   const grow = (length: number): number => {
@@ -86,8 +86,8 @@ async function instantiate(): Promise<ZstdExports> {
 }
 
 /**
- * Copies `bytes` into the memory of an instance and runs `work`. `work` is synchronous, so two calls never share an
- * instance.
+ * Copies `bytes` into the memory of an instance and runs `work`. `work` must be synchronous, so that two calls never
+ * share an instance.
  */
 async function withInstance(bytes: Uint8Array, work: (memory: Memory, source: number) => Bytes): Promise<Bytes> {
   const taken = idle;
@@ -102,7 +102,7 @@ async function withInstance(bytes: Uint8Array, work: (memory: Memory, source: nu
   return result;
 }
 
-/** The memory of an instance, and the allocations of one call. */
+/** An instance's memory and the allocations made for one call. */
 class Memory {
   readonly zstd: ZstdExports;
   readonly #taken: number[] = [];

@@ -1,16 +1,19 @@
 import { platform } from "#platform";
 import { decode } from "./request-target.js";
 
-/** The form of authentication that a caller used: `"none"` without credentials, `"wrong"` when they were rejected. */
+/**
+ * The form of authentication that a caller used: `"none"` if there were no credentials, `"wrong"` if they were
+ * rejected.
+ */
 export type AuthForm = "token" | "bearer" | "signature" | "none" | "wrong";
 
-/** Maximum difference between a signature's date and the current time when signatures are strict. */
+/** Maximum difference between a signature's date and the current time if `strictSignatures` is set. */
 const MAX_CLOCK_SKEW_MS = 15 * 60_000;
 
 /**
- * Returns how a request is authorized. Like EAS, the emulator computes the HMAC over the header values as received.
- * Signatures of the official SDKs are therefore accepted, although these SDKs send local time labeled GMT, and the Java
- * SDK omits leading zeros of the MD5.
+ * Returns how a request is authorized. Like EAS, the emulator computes the HMAC over the header values as received. It
+ * therefore accepts the official SDKs' signatures, although these SDKs send local time labeled as GMT, and the Java SDK
+ * omits the MD5's leading zeros.
  */
 export async function verifyAuthorization(
   request: Request,
@@ -40,7 +43,7 @@ export async function verifyAuthorization(
   return "wrong";
 }
 
-/** Returns the resource strings that clients sign: with or without the query, percent-encoded or decoded. */
+/** Returns the resource strings that clients may sign: with or without the query, percent-encoded or decoded. */
 function signedResources(resource: string): Set<string> {
   // The gateway itself adds any prefix before /api/predict, so clients do not sign the prefix.
   const signedPart = resource.slice(Math.max(0, resource.indexOf("/api/predict/")));

@@ -13,7 +13,7 @@ import type {
 
 interface Coding {
   readonly contentEncoding: string;
-  /** Returns the codec. The codec is loaded on first use, so that the emulator can start without loading it. */
+  /** Returns the codec, which is loaded on first use so that the emulator can start without it. */
   codec(): CompressionCodec | Promise<CompressionCodec>;
 }
 
@@ -93,8 +93,8 @@ export async function decompressBody(
   if (name === undefined || body.length === 0) return body;
   const codec = await CODINGS[name].codec();
   try {
-    // The call's headers are not passed: no SDK sends the length of an LZ4 block, and there is no evidence that EAS
-    // requires this length.
+    // Do not pass the call's headers: no SDK sends an LZ4 block's length, and there is no evidence that EAS requires
+    // it.
     return await (codec.decompress?.(body, { maxBytes: MAX_BODY_BYTES, headers: new Headers() }) ?? body);
   } catch (cause) {
     const reason = messageOf(cause);

@@ -1,30 +1,29 @@
 import { isOrigin } from "../../endpoint/path.js";
 import { argumentTypeError, show } from "../../util/argument-errors.js";
 
-/** Options for cross-origin calls from web pages. */
+/** Options for calls from web pages of other origins. */
 export interface EmulatorCors {
   /** Origins whose pages may call the emulator, such as `https://example.com`. Default: all origins. */
   readonly origins?: readonly string[] | undefined;
   /**
-   * Response headers that pages may read, in addition to the safelisted headers such as `Content-Type`. Without
-   * `X-Eas-Queueservice-Request-Id`, the result of a page's `put` has no `requestId`. Default: none.
+   * Response headers that pages may read, in addition to the safelisted headers such as `Content-Type`. If
+   * `X-Eas-Queueservice-Request-Id` is not listed, the result of a page's `put` does not contain a `requestId`.
+   * Default: none.
    */
   readonly exposeHeaders?: readonly string[] | undefined;
 }
 
-/** Seconds for which browsers may cache a preflight response. This is the maximum in Chromium. */
+/** Time for which browsers may cache a preflight response, in seconds. This is Chromium's maximum. */
 const MAX_AGE = 7200;
 /** All methods that services and queues accept. */
 const METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE";
 
-/** The gateway's side of cross-origin resource sharing (fetch.spec.whatwg.org, "CORS protocol"). */
+/** The gateway's part of cross-origin resource sharing (fetch.spec.whatwg.org, "CORS protocol"). */
 export class Cors {
   readonly #origins: readonly string[] | undefined;
   readonly #exposed: string;
 
-  /**
-   * Returns the CORS policy of an option's value; undefined when pages from other origins may not call the emulator.
-   */
+  /** Returns the CORS policy for an option value; undefined if pages from other origins may not call the emulator. */
   static of(setting: boolean | EmulatorCors | undefined): Cors | undefined {
     if (setting === undefined || setting === false) return undefined;
     if (setting === true) return new Cors({});
@@ -45,20 +44,20 @@ export class Cors {
     const response = new Response(null, { status: 204, headers: this.headers(origin) });
     response.headers.delete("access-control-expose-headers");
     response.headers.set("access-control-allow-methods", METHODS);
-    // The headers are listed because `*` does not cover Authorization.
+    // List the headers, because `*` does not cover Authorization.
     const requestedHeaders = headers.get("access-control-request-headers");
     if (requestedHeaders) response.headers.set("access-control-allow-headers", requestedHeaders);
     response.headers.set("access-control-max-age", String(MAX_AGE));
     return response;
   }
 
-  /** Returns a copy of the response with this policy's CORS headers, which replace the CORS headers of the service. */
+  /** Returns a copy of the response with this policy's CORS headers, which replace those of the service. */
   share(request: Request, response: Response): Response {
-    // The response is copied, because the headers of a response from `fetch` are immutable.
+    // Copy the response, because the headers of a response from `fetch` are immutable.
     const shared = new Response(response.body, response);
     for (const name of ["access-control-allow-origin", "access-control-expose-headers"]) shared.headers.delete(name);
     for (const [name, value] of this.headers(request.headers.get("origin"))) {
-      // The service may have added a Vary header of its own.
+      // Append to Vary, because the service may have set it too.
       if (name === "vary") shared.headers.append(name, value);
       else shared.headers.set(name, value);
     }
@@ -66,7 +65,7 @@ export class Cors {
   }
 
   /**
-   * Returns the headers that let a page of `origin` read a response, and `Vary`, so that caches store a separate
+   * Returns the headers that let a page from `origin` read a response. Includes `Vary`, so that caches store a separate
    * response for each origin.
    */
   headers(origin: string | null): [name: string, value: string][] {
@@ -75,8 +74,7 @@ export class Cors {
       headers.push(["access-control-allow-origin", this.#origins === undefined ? "*" : origin]);
       if (this.#exposed !== "") headers.push(["access-control-expose-headers", this.#exposed]);
     }
-    // `Vary` is also sent when the origin is not allowed: otherwise a cache could serve that response to an allowed
-    // origin.
+    // Send `Vary` even if the origin is not allowed. Otherwise, a cache could serve that response to an allowed origin.
     if (this.#origins !== undefined) headers.push(["vary", "Origin"]);
     return headers;
   }

@@ -7,16 +7,16 @@ const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/;
 export type HostCheck = (host: string | undefined) => boolean;
 
 /**
- * Returns a check that accepts loopback names and the names in `hosts`. It protects against DNS rebinding. A web page
- * whose host name resolves to 127.0.0.1 has the same origin as the emulator. But the `Host` header of its requests
- * contains the page's own host name.
+ * Returns a check that accepts loopback names and the names in `hosts`. It protects against DNS rebinding: a web page
+ * whose host name resolves to 127.0.0.1 has the same origin as
+ * the emulator. However, its requests contain the page's own host name in the `Host` header.
  */
 export function hostCheck(hosts: readonly string[] | "*" = []): HostCheck {
   if (hosts === "*") return () => true;
   if (!Array.isArray(hosts)) throw badHosts("is", hosts);
   const checks = hosts.map(checkOf);
   return (host) => {
-    // Only HTTP/1.0 clients omit the header; browsers always send it.
+    // Accept requests without the header, because only HTTP/1.0 clients omit it; browsers always send it.
     if (host === undefined) return true;
     const name = nameOf(host);
     return name !== undefined && (LOOPBACK.test(name) || checks.some((matches) => matches(name)));
@@ -31,7 +31,7 @@ function checkOf(pattern: unknown): (name: string) => boolean {
   return isWildcard ? (host) => host.endsWith(`.${name}`) : (host) => host === name;
 }
 
-/** Returns the name in a `Host` header, without its port; undefined when the header is malformed. */
+/** Returns the name in a `Host` header, without its port; undefined if the header is malformed. */
 function nameOf(host: string): string | undefined {
   return hostname(host.replace(/:\d*$/, ""));
 }

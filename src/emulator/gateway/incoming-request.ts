@@ -4,7 +4,7 @@ import type { HostCheck } from "./host-check.js";
 /** Maximum size of a request body; larger bodies are refused with status 413. */
 const MAX_BODY_BYTES = 256 * 1024 * 1024;
 
-/** Refuses a request with `status` and the message before it reaches the emulator. */
+/** Thrown to refuse a request with `status` and the message before it reaches the emulator. */
 export class RefusedRequest extends Error {
   readonly status: 400 | 403 | 413;
 
@@ -14,7 +14,7 @@ export class RefusedRequest extends Error {
   }
 }
 
-/** The members of Node's `IncomingMessage` that are used. */
+/** The members of Node's `IncomingMessage` used here. */
 interface IncomingRequest extends AsyncIterable<unknown> {
   readonly method?: string | undefined;
   readonly url?: string | undefined;
@@ -31,7 +31,7 @@ export async function readRequest(
   const url = urlOf(incoming, isAllowed);
   const chunks: Uint8Array[] = [];
   let length = 0;
-  // The body of a refused request is read too: the client might not read the response before it has sent its body.
+  // Read the body of a refused request too, because the client might not read the response before it has sent its body.
   for await (const chunk of incoming) {
     length += (chunk as Uint8Array).length;
     if (length > MAX_BODY_BYTES) throw new RefusedRequest(413, "The body is larger than 256 MiB");
@@ -41,7 +41,7 @@ export async function readRequest(
   const headers = new Headers();
   const { rawHeaders, method = "GET" } = incoming;
   for (let i = 0; i < rawHeaders.length; i += 2) headers.append(rawHeaders[i] as string, rawHeaders[i + 1] as string);
-  // The body is not a Blob, because in test environments such as jsdom the global `Blob` is not the class that
+  // Do not use a Blob as the body: in test environments such as jsdom, the global `Blob` is not the class that
   // `Request` accepts.
   const body = method === "GET" || method === "HEAD" ? null : joinChunks(chunks, length);
   return createRequest(url, { method, headers, body, signal });
@@ -51,12 +51,13 @@ export async function readRequest(
 export function createRequest(url: string | URL, init: RequestInit): Request {
   const request = withSignal(url, init);
   const headers = new Headers(init.headers);
-  // The `Request` of browsers and happy-dom drops Cookie, Date and other headers, and the date is part of a signature.
+  // The `Request` class of browsers and happy-dom drops Cookie, Date and other headers. The date is needed to check a
+  // signature.
   const isWhole = [...headers].every(([name]) => request.headers.has(name));
   return isWhole ? request : Object.defineProperty(request, "headers", { value: headers });
 }
 
-/** Creates a request whose signal may be from another realm, as in jsdom, where Node's `Request` rejects such a signal. */
+/** Creates a request whose signal may come from another realm, as in jsdom. Node's `Request` rejects such a signal. */
 function withSignal(url: string | URL, { signal, ...init }: RequestInit): Request {
   try {
     return new Request(url, { ...init, signal: signal ?? null });

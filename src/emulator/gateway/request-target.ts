@@ -32,8 +32,8 @@ export function findTarget(hostname: string, pathname: string, known: Known): Ta
 }
 
 /**
- * Finds the service to which a host name belongs. For such a host name, the whole path of the URL is the path within
- * the service. The root path becomes the empty path.
+ * Finds the service to which a host name belongs. For such a host name, the URL's whole path is the path within the
+ * service. The root path becomes the empty path.
  */
 function findOfHost(own: string, pathname: string, known: Known): Target | undefined {
   const names = [...known.queues.names(), ...known.services.keys()];

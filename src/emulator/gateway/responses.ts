@@ -18,8 +18,8 @@ export interface ReceivedCall extends QueueCall {
 }
 
 /**
- * Returns the response to a call that the gateway handles without calling a service. `list` is the discovery response,
- * if the call requests it.
+ * Returns the response to a call that the gateway handles without calling a service. `list` is the discovery response
+ * if the call is a discovery request.
  */
 export function gatewayResponse(
   { request, entry, found, fault }: ReceivedCall,

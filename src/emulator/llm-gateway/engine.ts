@@ -9,7 +9,8 @@ import { runService } from "../services/run-service.js";
 import type { EmulatorCall, EmulatorService } from "../services/service.js";
 
 /**
- * Thrown when an engine does not send a complete response. `message` is the error message of the gateway's HTTP client.
+ * Thrown when an engine does not send a complete response. `message` is the error message from the gateway's HTTP
+ * client.
  */
 export class EngineError extends Error {
   /** Whether a timeout of the gateway has expired. The gateway does not retry a request after a timeout. */
@@ -29,7 +30,9 @@ export class Engine extends Instance {
   credit = 0;
   readonly #connections = new Set<AbortController>();
 
-  /** Opens a connection, whose signal aborts when the engine stops. Returns undefined if the engine does not listen. */
+  /**
+   * Opens a connection, whose signal aborts when the engine stops. Returns undefined if the engine is not listening.
+   */
   connect(): AbortController | undefined {
     if (!this.isRunning) return undefined;
     const connection = new AbortController();
@@ -55,7 +58,7 @@ export interface EngineRequest extends Omit<EmulatorCall, "query" | "signal"> {
   readonly search: string;
 }
 
-/** A response of an engine. Read its body to the end or call `discard()`. */
+/** A response from an engine. Read its body to the end or call `discard()`. */
 export interface EngineResponse {
   readonly status: number;
   readonly statusText: string;
@@ -68,7 +71,7 @@ export interface EngineResponse {
 
 /** Limits of a call to an engine. */
 export interface EngineLimits {
-  /** Milliseconds to wait for the response headers. */
+  /** Maximum time to wait for the response headers, in milliseconds. */
   readonly headerTimeout: number;
 }
 
@@ -152,7 +155,7 @@ export class EngineClient {
     };
     const target = { abort: close };
     linkSignal(life, target);
-    // Unless the caller sets `Accept-Encoding`, Go's HTTP client requests gzip and decompresses the response.
+    // As Go's HTTP client does, request gzip and decompress the response unless the caller sets `Accept-Encoding`.
     const headers = new Headers(request.headers);
     const isTransparent = !headers.has("accept-encoding") && request.method !== "HEAD";
     if (isTransparent) headers.set("accept-encoding", "gzip");

@@ -59,7 +59,7 @@ class EventParser {
       const byte = chunk[at];
       const isSecondHalf = byte === LF && this.#endedByReturn;
       this.#endedByReturn = byte === CR;
-      // The line feed of a CRLF pair that ends an event counts toward that event.
+      // The line feed of the CRLF pair that ends an event still counts toward that event.
       if (!isSecondHalf || this.#length > 0) this.#length++;
       if (isSecondHalf) {
         start = at + 1;
@@ -70,7 +70,7 @@ class EventParser {
       }
       if (this.#length >= this.#maxBytes) throw new EngineError("bufio.Scanner: token too long");
     }
-    // The bytes are copied, because the engine may reuse its memory.
+    // Copy the bytes, because the engine may reuse its memory.
     if (start < chunk.length) this.#line.push(chunk.slice(start));
   }
 

@@ -84,7 +84,7 @@ function withoutHopHeaders(headers: Headers): Headers {
   return kept;
 }
 
-/** Forwards a request to any engine and returns the response of the engine, including errors and their headers. */
+/** Forwards a request to any engine and returns the engine's response unchanged, including errors. */
 async function forwardUnchanged(gateway: Gateway, call: EmulatorCall): Promise<Response> {
   const engine = gateway.pick();
   if (engine === undefined) return NO_ENGINE.unknown();
@@ -102,7 +102,7 @@ async function forwardUnchanged(gateway: Gateway, call: EmulatorCall): Promise<R
 }
 
 /**
- * Forwards a request to a reserved engine and returns the response. The engine's call continues even if the client
+ * Forwards a request to a reserved engine and returns the response. The call to the engine continues even if the client
  * disconnects.
  */
 async function forward(gateway: Gateway, engine: Engine, call: EmulatorCall, isStream: boolean): Promise<Response> {
@@ -160,7 +160,7 @@ export function formatEvent(data: Uint8Array): Uint8Array {
   return event;
 }
 
-/** Reads a body to its end. With `allowPartial`, an incomplete body is returned instead of throwing an `EngineError`. */
+/** Reads a body to its end. With `allowPartial`, returns an incomplete body instead of throwing an `EngineError`. */
 export async function readBody(chunks: AsyncGenerator<Uint8Array>, allowPartial = false): Promise<Uint8Array> {
   const bytes: Uint8Array[] = [];
   try {

@@ -2,7 +2,7 @@ import { sleep } from "../../util/timing/abort.js";
 import type { EmulatorCall, EmulatorService } from "../services/service.js";
 import { type Engine, EngineClient, type EngineRequest } from "./engine.js";
 
-/** The options of a gateway after validation, with defaults. */
+/** A gateway's validated options, with defaults. */
 export interface GatewaySettings {
   readonly engine: EmulatorService;
   readonly concurrency: number;

@@ -1,6 +1,6 @@
 import type { Bytes } from "../../formats/request.js";
 
-// Formats text as Go's standard library does. The gateway is written in Go, and its clients see text in this form.
+// Functions that format text as Go's standard library does, because the gateway is written in Go.
 
 /** Encodes text as UTF-8. */
 export function utf8(text: string): Bytes {
@@ -24,7 +24,8 @@ const PART_LENGTH = 8192;
 
 /** Formats bytes like Go's `%q`: escapes bytes that are not valid UTF-8, and characters that are not printable. */
 export function quote(bytes: Uint8Array): string {
-  // Created on each call, because the emulator must be importable in jest-environment-jsdom, which has no TextDecoder.
+  // Create the decoder on each call, because the emulator must be importable in jest-environment-jsdom, which does not
+  // have TextDecoder.
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   const parts: string[] = [];
   let part = '"';
@@ -92,14 +93,14 @@ const KNOWN: readonly (readonly [first: number, last: number])[] = [
   [500, 508],
   [510, 511],
 ];
-/** Reason phrases of Go that differ from the phrases of Node. */
+/** Go's reason phrases that differ from Node's. */
 const REASONS: Readonly<Record<number, string>> = {
   413: "Request Entity Too Large",
   416: "Requested Range Not Satisfiable",
   418: "I'm a teapot",
 };
 
-/** Returns Go's reason phrase of a status, or `""` if the emulator's server already sends the same phrase. */
+/** Returns Go's reason phrase for a status, or `""` if the emulator's server already sends the same phrase. */
 export function reasonOf(status: number): string {
   if (!KNOWN.some(([first, last]) => status >= first && status <= last)) return `status code ${status}`;
   return REASONS[status] ?? "";

@@ -184,7 +184,9 @@ class JsonScanner {
     return byte === undefined ? "" : String.fromCharCode(byte);
   }
 
-  /** Returns up to 64 bytes as text. Each byte becomes a character, because only ASCII is compared. */
+  /**
+   * Returns up to 64 bytes as text. Each byte becomes a character, which is sufficient because only ASCII is compared.
+   */
   #text(from: number, to: number): string {
     return String.fromCharCode(...this.#bytes.subarray(from, Math.min(to, from + 64)));
   }

@@ -16,8 +16,8 @@ export type LlmGatewayGeneration = "2026-01" | "2026-04";
 /** Options for `llmGateway`. Durations are in milliseconds. */
 export interface LlmGatewayOptions {
   /**
-   * The service that every engine runs. A function accepts all methods. The `token` of a service is ignored. Default: the demo
-   * service `llm`.
+   * The service that every engine runs. A function handles all methods. A service's `token` is ignored. Default: the
+   * demo service `llm`.
    */
   readonly engine?: EmulatorService | EmulatorHandler | undefined;
   /** Number of engines, from 0 to 1,000. Default 1. With 0, the gateway responds that it has no engine. */
@@ -28,13 +28,13 @@ export interface LlmGatewayOptions {
    */
   readonly enginePort?: number | undefined;
   /**
-   * Maximum number of concurrent requests to each engine. The gateway holds further requests until an engine is free.
-   * Default: no limit.
+   * Maximum number of concurrent requests to each engine. The gateway holds additional requests until an engine is
+   * free. Default: no limit.
    */
   readonly concurrency?: number | undefined;
   /**
-   * Maximum number of held requests; further requests are refused with status 429. Applies only to `"2026-01"`, because
-   * `"2026-04"` has no limit. Default 512.
+   * Maximum number of held requests; additional requests are refused with status 429. Applies only to `"2026-01"`,
+   * because `"2026-04"` has no limit. Default 512.
    */
   readonly queueLength?: number | undefined;
   /**
@@ -42,7 +42,7 @@ export interface LlmGatewayOptions {
    * Default 10,000.
    */
   readonly holdTimeout?: number | undefined;
-  /** Maximum time to wait for the response headers of an engine. Default 900,000. */
+  /** Maximum time to wait for an engine's response headers. Default 900,000. */
   readonly headerTimeout?: number | undefined;
   /**
    * Maximum time between two events of a stream; comments do not count as events. For a WebSocket, the maximum time
@@ -50,18 +50,18 @@ export interface LlmGatewayOptions {
    */
   readonly readTimeout?: number | undefined;
   /**
-   * Time after a data message during which the gateway still forwards the pings and pongs of a WebSocket. Applies only
-   * to `"2026-01"`. Default 5,000.
+   * Time after a data message during which the gateway still forwards a WebSocket's pings and pongs. Applies only to
+   * `"2026-01"`. Default 5,000.
    */
   readonly writeTimeout?: number | undefined;
-  /** Maximum size in bytes of an event in a stream. Default 1,048,576. */
+  /** Maximum size of an event in a stream, in bytes. Default 1,048,576. */
   readonly maxEventBytes?: number | undefined;
   /**
    * Counts the tokens of a text, for `usage` and `max_tokens`. Applies only to `"2026-04"`. Default: the demo service's
    * tokenizer.
    */
   readonly countTokens?: ((text: string) => number) | undefined;
-  /** Returns the current time for `writeTimeout`. Default `Date.now`. */
+  /** Clock used for `writeTimeout`: returns the current time in milliseconds. Default `Date.now`. */
   readonly now?: (() => number) | undefined;
 }
 

@@ -112,7 +112,7 @@ const isCompletion = struct(COMPLETION);
 
 /**
  * The chat fields that are forwarded, by their name in the completion request. As in the real gateway, both penalties
- * are set to the value of `presence_penalty` in the chat request.
+ * are set to the chat request's `presence_penalty`.
  */
 const CHAT_FIELDS: Readonly<Record<string, string>> = {
   frequency_penalty: "presence_penalty",

@@ -20,11 +20,11 @@ interface Choice {
   readonly logprobs: object;
 }
 
-/** Builds the response of the second generation from the `/v1/completions` chunks of an engine. */
+/** Builds the second generation's response from an engine's `/v1/completions` chunks. */
 export class ResponseBuilder {
   readonly #request: OpenAiRequest;
   readonly #countTokens: (text: string) => number;
-  /** The latest chunk. At the end of a chat, the gateway processes it a second time. */
+  /** The latest chunk, which the gateway processes a second time at the end of a chat. */
   #current: Completion | undefined;
   /** The chunk with the finish reason, if the engine has sent the reason together with text. */
   #last: object | undefined;

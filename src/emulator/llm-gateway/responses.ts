@@ -18,7 +18,7 @@ export function completeResponse(status: number, headers: HeadersInit, body: str
   return new Response(isBodiless ? null : (bytes as Bytes), { status, statusText: reasonOf(status), headers: own });
 }
 
-/** Creates a text response: the form of all errors of the first generation, and of some errors of the second. */
+/** Creates a text response, the form of all first-generation errors and some second-generation errors. */
 export function textResponse(status: number, body: string | Uint8Array, headers: HeadersInit = {}): Response {
   const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
   const line = new Uint8Array(bytes.length + 1);
@@ -34,8 +34,9 @@ export function textResponse(status: number, body: string | Uint8Array, headers:
 export type Flushed = AsyncGenerator<Uint8Array, Uint8Array>;
 
 /**
- * Creates a response whose headers are sent with the first chunk. Like the gateway, the emulator notices only at the
- * next chunk that the client has disconnected, and stops there. `onCancel` is called as soon as the client disconnects.
+ * Creates a response whose headers are sent with the first chunk. Like the gateway, the emulator notices that the
+ * client has disconnected only at the next chunk and stops there. `onCancel` is called as soon as the client
+ * disconnects.
  */
 export async function flushedResponse(
   headers: HeadersInit,

@@ -24,7 +24,7 @@ export async function acceptThrough(
     gateway.release(engine);
   };
   try {
-    // The gateway's WebSocket client fails if the client offers extensions.
+    // Fail if the client offers extensions, as the gateway's WebSocket client does.
     if (connection === undefined || call.headers.has("sec-websocket-extensions")) throw new DialError();
     const fault = engine.takeFault(call.service);
     const attach = await dial(gateway, call, fault);
@@ -131,8 +131,8 @@ class SocketBridge implements SocketHandlers {
   }
 
   /**
-   * Decides whether a ping is answered. The gateway forwards pings and pongs with the write deadline of the last data
-   * message in the same direction. After this deadline, all writes in that direction fail, and the gateway stops
+   * Decides whether to respond to a ping. The gateway forwards pings and pongs with the write deadline set by the last
+   * data message in the same direction. After that deadline, all writes in that direction fail, and the gateway stops
    * reading from the side that sent the ping or pong.
    */
   onPing(): boolean {

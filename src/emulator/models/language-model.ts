@@ -5,9 +5,15 @@ import { randomBits } from "./random-bits.js";
 
 /** Every line of the training text is a passage. The model stops at the end of a passage. */
 const END = "\n";
-/** History length that keeps passages coherent. In held-out text, more than 4 tokens do not improve predictions. */
+/**
+ * History length that keeps passages coherent. Longer than needed for prediction: on held-out text, more than 4 tokens
+ * do not improve it.
+ */
 const ORDER = 8;
-/** Below this temperature the most likely token is always chosen, since powers would overflow. vLLM has the same limit. */
+/**
+ * Temperature below which the most likely token is always chosen, because powers would overflow. vLLM has the same
+ * limit.
+ */
 const MIN_TEMPERATURE = 1e-5;
 
 /** Parameters for choosing the next token. */
@@ -18,7 +24,7 @@ export interface Sampling {
   readonly topP: number;
   /** Samples only from this number of most likely tokens; 0 includes all tokens. */
   readonly topK: number;
-  /** Seed of the random numbers: the same seed and prompt produce the same text. Default: the prompt. */
+  /** Seed for random numbers: the same seed and prompt produce the same text. Default: the prompt. */
   readonly seed: number | string | undefined;
   /** Maximum number of tokens. */
   readonly maxTokens: number;
@@ -73,11 +79,11 @@ function choose(
 ): string {
   const { vocabulary } = model;
   const likely = model.distribution(history).subarray(0, vocabulary.length);
-  // Passages are never empty.
+  // Exclude the end of a passage, because passages are never empty.
   if (history.at(-1) === END) likely[model.idOf(END)] = 0;
   const max = likely.reduce((a, b) => Math.max(a, b));
   if (temperature < MIN_TEMPERATURE) return vocabulary[likely.indexOf(max)]!;
-  // The weights are relative to the maximum, so that a low temperature does not round all of them to 0.
+  // Use weights relative to the maximum, so that a low temperature does not round all of them to 0.
   let chosen = Array.from(likely, (p, id) => ({ id, weight: (p / max) ** (1 / temperature) }));
   chosen = chosen.filter(({ weight }) => weight > 0);
   if (topK > 0 || topP < 1) {

@@ -6,12 +6,13 @@ export function tokenize(text: string): string[] {
   return text.match(/\p{Script=Han}| ?[\p{Script=Latin}\p{M}'’]+| ?\p{N}+|[\s\S]/gu) ?? [];
 }
 
-/** Discount of every count in favor of the shorter history. It was tuned on held-out lines. */
+/** Discount applied to every count in favor of the shorter history, tuned on held-out lines. */
 const DISCOUNT = 0.75;
 
 /**
- * A language model that predicts the next token. It counts the tokens after histories of every length below `order`, and
- * interpolates them with the Kneser-Ney method. In a shorter history, a token counts once for each distinct preceding token.
+ * A language model that predicts the next token. Counts the tokens after histories of every length below `order` and
+ * interpolates the counts with the Kneser-Ney method. In a shorter history, a token counts once for each distinct
+ * preceding token.
  */
 export class NgramModel {
   /** The known tokens, in order of their first occurrence. */
@@ -39,8 +40,8 @@ export class NgramModel {
   }
 
   /**
-   * Returns the probability of each token of the vocabulary after `history`, whose last tokens are used. The last element is
-   * the probability of any other token. The numbers add up to 1. The caller owns the array.
+   * Returns the probability of each vocabulary token after the last tokens of `history`. The last element is the
+   * probability of any other token. The numbers add up to 1. The caller owns the array.
    */
   distribution(history: readonly string[]): Float64Array {
     const likely = this.#first.slice();

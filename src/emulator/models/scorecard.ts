@@ -18,7 +18,7 @@ export interface ScorecardSample {
   readonly expected: ScorecardResult;
 }
 
-/** The names of the eight required features, in the order of the coefficients. */
+/** Names of the eight required features, in coefficient order. */
 export const SCORECARD_FEATURES: readonly string[] = model.features.map((feature) => feature.name);
 
 /** Five held-out rows with their expected results, sorted by ascending score. */
@@ -59,7 +59,7 @@ function scoreRow(row: unknown, index: number): ScorecardResult {
       throw new TypeError(`row ${index}: feature "${name}" is not a finite number; expected numbers for ${EXPECTED}`);
     }
     logOdds += coefficient * ((value - mean) / scale);
-    // Very large values overflow, and the sum could become NaN.
+    // Reject values so large that they overflow, because the sum could become NaN.
     if (!Number.isFinite(logOdds)) {
       throw new TypeError(`row ${index}: feature "${name}" is too large to score; expected ${EXPECTED}`);
     }
@@ -75,7 +75,7 @@ function label(benign: boolean): ScorecardResult["label"] {
   return benign ? "benign" : "malignant";
 }
 
-/** Quotes a name and limits its length, since the caller provides it. */
+/** Quotes a name and limits its length, because it comes from the caller. */
 function quote(name: string): string {
   return JSON.stringify(name.length > 64 ? `${name.slice(0, 64)}...` : name);
 }

@@ -54,7 +54,7 @@ export function embed(features: Features, dimensions: number): Float32Array {
   }
   const first = vector.subarray(0, dimensions);
   const length = Math.sqrt(sumOfSquares(first));
-  // With few dimensions, the directions may cancel each other out.
+  // Avoid a zero vector: with few dimensions, the directions may cancel each other out.
   if (length === 0) first[0] = 1;
   return Float32Array.from(first, (value) => value / (length || 1));
 }

@@ -78,7 +78,7 @@ export class AsyncService {
         path: item.path,
         query: new URLSearchParams(tags),
         headers,
-        // The data is copied, because the item may be redelivered.
+        // Copy the data, because the item may be redelivered.
         body: item.data.slice(),
         signal: this.#stopped.signal,
       });
@@ -102,12 +102,11 @@ export class AsyncService {
     const failed = (code: number) => ({ ...item.tags, lastCode: String(code) });
     const { isEnded } = this.#sink.store;
     if (body.length > maxPayloadBytes) {
-      // This is an assumption: without a result, the sender would wait indefinitely.
+      // Assumption: the service writes a result here, because the sender would otherwise wait indefinitely.
       const why = encode(`the result has ${body.length} bytes: the maximum is ${maxPayloadBytes}`);
       if (!isEnded) this.#sink.put({ data: why.slice(0, maxPayloadBytes), tags: failed(413) });
     } else if (!isEnded && (status !== 200 || body.length > 0)) {
-      // The service does not write empty results. It is an assumption that the service writes failures even if their
-      // body is empty.
+      // The service does not write empty results. Assumption: it writes failures even if the body is empty.
       this.#sink.put({ data: body, tags: status === 200 ? item.tags : failed(status) });
     }
     this.#input.commit([item.index], this.#uid, this.#name);

@@ -1,5 +1,5 @@
 /**
- * Milliseconds of the units in Go durations. Like Go, the emulator accepts both the micro sign and the Greek letter mu.
+ * Units in Go durations, in milliseconds. Like Go, the emulator accepts both the micro sign and the Greek letter mu.
  */
 const UNITS: Readonly<Record<string, number>> = {
   h: 3_600_000,

@@ -9,15 +9,15 @@ import {
 } from "../../gen/eas/queue/queue_pb.js";
 import type { EmulatorQueueItem } from "./consumers.js";
 
-/** The media type with which clients request protobuf. */
+/** Media type with which clients request protobuf. */
 export const PROTOBUF = "application/vnd.google.protobuf";
 
 function frameOf({ index, tags, data }: EmulatorQueueItem, indexOnly = false): DataFrameProto {
-  // The service leaves the `message` field empty; only clients write it.
+  // Leave the `message` field empty, because only clients set it.
   return create(DataFrameProtoSchema, { index, tags: { ...tags }, data: indexOnly ? new Uint8Array(0) : data });
 }
 
-/** Encodes one message of a watch. */
+/** Encodes one watch message. */
 export function encodeFrame(item: EmulatorQueueItem, indexOnly: boolean): Bytes {
   return toBinary(DataFrameProtoSchema, frameOf(item, indexOnly)) as Bytes;
 }
@@ -28,7 +28,10 @@ export function encodeFrames(items: readonly EmulatorQueueItem[]): Bytes {
   return toBinary(DataFrameListProtoSchema, list) as Bytes;
 }
 
-/** Encodes the JSON response to a get request. `JSON.stringify` cannot write the index, a number with up to 19 digits. */
+/**
+ * Encodes the JSON response to a get request. Does not use `JSON.stringify`, which cannot write the index, a number
+ * with up to 19 digits.
+ */
 export function framesToJson(items: readonly EmulatorQueueItem[]): string {
   const frames = items.map(
     ({ index, tags, data }) =>

@@ -8,7 +8,7 @@ import type {
 } from "./entries/history.js";
 import type { QueueSide } from "./queue-side.js";
 
-/** A queue of an emulator, with its state for assertions in tests. */
+/** An emulated queue, including its state for assertions in tests. */
 export interface EmulatorQueue {
   /** Name of the queue. */
   readonly name: string;
@@ -20,7 +20,7 @@ export interface EmulatorQueue {
   restore(): Promise<void>;
 }
 
-/** The input queue or the sink of a queue. Its history starts at the emulator's last `reset`. */
+/** The input queue or the sink of a queue. The history starts at the emulator's last `reset`. */
 export interface EmulatorQueueSide {
   /** Number of items that have not been committed by all groups that must receive them. */
   readonly length: number;
@@ -33,7 +33,7 @@ export interface EmulatorQueueSide {
   readonly items: readonly EmulatorQueueItem[];
   /** Indexes of the items that were delivered to `<gid>.<uid>` and have not been committed. */
   readonly pending: ReadonlyMap<string, readonly bigint[]>;
-  /** Whether the queue has ended and accepts no more items. */
+  /** Whether the queue has ended and no longer accepts items. */
   readonly isEnded: boolean;
   /** Deliveries to consumers. */
   readonly pushes: readonly EmulatorPush[];
@@ -46,7 +46,7 @@ export interface EmulatorQueueSide {
   /** Items that exceeded the maximum number of deliveries. */
   readonly dead: readonly EmulatorDeadItem[];
   /**
-   * The dead-letter queue, which callers reach with the header `X-EAS-QueueService-Access-Rear`. Undefined for the
+   * The dead-letter queue, which callers reach with the `X-EAS-QueueService-Access-Rear` header. Undefined for the
    * dead-letter queue itself.
    */
   readonly deadLetters: EmulatorQueueSide | undefined;

@@ -7,8 +7,8 @@ export interface EmulatorQueueLog {
   /** Returns all lines that were appended, in order. The last line may be incomplete. */
   load(): Promise<string[]> | string[];
   /**
-   * Appends a line, which contains no line break. It is called after `load`, and only after the previous call has resolved.
-   * Responses are sent once their changes have been appended.
+   * Appends a line, which does not contain a line break. Called after `load`, and only after the previous call has
+   * resolved. Responses are sent once their changes have been appended.
    */
   append(line: string): void | Promise<void>;
 }
@@ -36,79 +36,83 @@ export interface EmulatorQueueOptions extends Optional<QueueSettings> {
 }
 
 /**
- * Settings of a queue. "Assumption" marks behavior that is not documented. The real service may behave differently, and
- * clients must not depend on it.
+ * Settings of an emulated queue. "Assumed" marks settings for undocumented behavior. The real service may behave
+ * differently, so clients must not depend on it.
  */
 export interface QueueSettings {
   /**
-   * Format of the indexes. `"time"` is `ms << 22 | sequence`. Such an index has 19 digits, which reveals code that
+   * Format of the indexes. `"time"` is `ms << 22 | sequence`. Such an index has 19 digits, which exposes code that
    * converts indexes to a `number`. `"counter"` counts 1, 2, 3. Both formats occur on EAS.
    */
   readonly indexShape: "time" | "counter";
-  /** Maximum number of items in the input queue, reported as `stream.approxMaxLength`. Assumption. */
+  /** Maximum number of items in the input queue, reported as `stream.approxMaxLength`. Assumed. */
   readonly maxLength: number;
   /**
-   * Maximum size of an item in bytes, reported as `meta.maxPayloadBytes`. Assumption; one page of the documentation
-   * says "typically 8 KB".
+   * Maximum size of an item in bytes, reported as `meta.maxPayloadBytes`. Assumed; one documentation page says
+   * "typically 8 KB".
    */
   readonly maxPayloadBytes: number;
-  /** Status of the response to a put whose item is too large. Assumption. */
+  /** Response status for a put whose item is too large. Assumed. */
   readonly tooLargeStatus: number;
-  /** Status of the response to a put when the queue is full. Assumption. */
+  /** Response status for a put to a full queue. Assumed. */
   readonly fullStatus: number;
-  /**
-   * Status of the response to a request with an invalid parameter, and to a put after the queue has ended. Assumption.
-   */
+  /** Response status for a request with an invalid parameter and for a put after the queue has ended. Assumed. */
   readonly badParameterStatus: number;
-  /** Maximum number of attempts to deliver an item; `Infinity` for no limit. Assumption. */
+  /** Maximum number of attempts to deliver an item; `Infinity` for no limit. Assumed. */
   readonly maxDeliveries: number;
   /**
-   * Whether only negative commits count as attempts, or every delivery. This is an assumption: the documentation
-   * describes a maximum of 1 as "no retry after an error".
+   * Whether only negative commits or all deliveries count as attempts. Assumed, because the documentation describes a
+   * maximum of 1 as "no retry after an error".
    */
   readonly triesCounted: "negatives" | "deliveries";
-  /** Whether an item is dropped after its last attempt, or moved to the dead-letter queue. Assumption. */
+  /** Whether an item is dropped after its last attempt, or moved to the dead-letter queue. Assumed. */
   readonly deadItems: "drop" | "dead-letter";
   /**
-   * Handling of a `_timeout_` without a unit: read as seconds, ignored, or rejected. The available sources contradict
-   * each other.
+   * Treatment of a `_timeout_` without a unit: read as seconds, ignored, or rejected. The available sources
+   * contradict each other.
    */
   readonly bareTimeout: "seconds" | "ignore" | "reject";
   /** Status of an empty protobuf response to a get: 204, or 200 with an empty list. An empty JSON response is always 204. */
   readonly emptyGet: 200 | 204;
-  /** Handling of a get that finds fewer items than its `_length_`: wait until the timeout, or respond immediately. */
+  /** Behavior of a get that finds fewer items than its `_length_`: wait until the timeout or respond immediately. */
   readonly partialGet: "wait" | "answer";
   /** Default `_index_` of a get; 0 is the head of the queue. */
   readonly getIndex: bigint;
   /** Default `_length_` of a get. */
   readonly getLength: number;
-  /** Default `_timeout_` of a get in milliseconds. Keep it 0: programs test readiness with a plain GET request. */
+  /**
+   * Default `_timeout_` of a get, in milliseconds. Keep it at 0, because programs test readiness with a plain GET
+   * request.
+   */
   readonly getTimeout: number;
-  /** Default `_auto_delete_` of a get. Keep it false: otherwise a plain GET request would remove an item. */
+  /** Default `_auto_delete_` of a get. Keep it false, because a plain GET request would otherwise remove an item. */
   readonly getAutoDelete: boolean;
   /**
    * Default `_raw_` of a get whose `Accept` header does not request a list. The body of a raw response is the data of
    * the first item.
    */
   readonly getRaw: boolean;
-  /** Default `_window_` of a watch. Assumption. */
+  /** Default `_window_` of a watch. Assumed. */
   readonly watchWindow: number;
-  /** Handling of a second watch of the same user in the same group: replace the first, or respond with 409. Assumption. */
+  /**
+   * Effect of a second watch by the same user in the same group: it replaces the first watch or is refused with status
+   * 409. Assumed.
+   */
   readonly sameUid: "takeover" | "refuse";
-  /** Close code of a replaced connection. Assumption. */
+  /** Close code for a replaced connection. Assumed. */
   readonly takeoverCode: number;
   /**
-   * Whether to reject negative commits whose code violates the rule of the Go SDK. The Go SDK itself does not enforce
-   * this rule. Assumption.
+   * Whether to reject negative commits whose code violates the Go SDK's rule, which that SDK does not enforce itself.
+   * Assumed.
    */
   readonly strictNegative: boolean;
   /**
-   * Milliseconds for which a group without consumers still counts as active. When one group commits an item, the queue
-   * keeps the item for the other active groups. This is an assumption; 0 corresponds to the documentation, where a
-   * commit deletes the item.
+   * Time for which a group without consumers still counts as active, in milliseconds. When one group commits an item,
+   * the queue keeps the item for the other active groups. Assumed; 0 corresponds to the documentation, where a commit
+   * deletes the item.
    */
   readonly groupGrace: number;
-  /** Milliseconds for which a former consumer is reported as `Leaving`. Assumption. */
+  /** Time for which a former consumer is reported as `Leaving`, in milliseconds. Assumed. */
   readonly leavingTime: number;
   /** Default group of a caller. */
   readonly defaultGroup: string;
@@ -121,18 +125,18 @@ export interface QueueSettings {
   readonly groupHeader: string;
   /**
    * Name of the request header that contains the priority. The official SDKs read this name from the attributes.
-   * Assumption.
+   * Assumed.
    */
   readonly priorityHeader: string;
-  /** Value of the attribute `meta.backend`. Assumption. */
+  /** Value of the attribute `meta.backend`. Assumed. */
   readonly backend: string;
   /** Number of items that the service processes concurrently. */
   readonly workers: number;
-  /** Number of the latest pushes, commits and other events that are kept for tests. */
+  /** Number of recent pushes, commits and other events to keep for tests. */
   readonly historyLength: number;
 }
 
-/** Defaults of all queue settings. */
+/** Defaults for all queue settings. */
 export const QUEUE_DEFAULTS: QueueSettings = {
   indexShape: "time",
   maxLength: 100_000,

@@ -10,7 +10,10 @@ export class QueueRefusal extends Error {
   }
 }
 
-/** Returns the tags of a request: all query parameters without a reserved name. The first value of a name is used. */
+/**
+ * Returns the tags of a request: all query parameters without a reserved name. If a name occurs more than once, the
+ * first value is used.
+ */
 export function tagsOf(query: URLSearchParams): Record<string, string> {
   const pairs = [...query].filter(([name]) => !name.startsWith("_"));
   return Object.fromEntries(pairs.reverse());
@@ -31,7 +34,7 @@ export class Parameters {
     this.#settings = settings;
   }
 
-  /** Creates the refusal of a parameter. `wanted` describes the allowed values. */
+  /** Creates the refusal for a parameter. `wanted` describes the allowed values. */
   refuse(name: string, wanted: string): QueueRefusal {
     const value = JSON.stringify(this.#query.get(name) ?? "");
     return new QueueRefusal(this.#settings.badParameterStatus, `${name} is ${value}: it must be ${wanted}`);
@@ -42,7 +45,7 @@ export class Parameters {
     return this.#query.has(name);
   }
 
-  /** Reads a boolean in the forms of Go's `ParseBool`, or Python's `True` and `False`. */
+  /** Reads a boolean in any form that Go's `ParseBool` accepts, or Python's `True` and `False`. */
   boolean(name: string, fallback: boolean): boolean {
     const value = this.#query.get(name);
     if (value === null || value === "") return fallback;

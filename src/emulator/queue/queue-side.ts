@@ -4,7 +4,7 @@ import { History } from "./entries/history.js";
 import type { QueueSettings } from "./options.js";
 import { hasTags, QueueRefusal } from "./query.js";
 
-/** The connection of a consumer, which receives deliveries. */
+/** A consumer's connection, which receives deliveries. */
 export interface Receiver {
   /**
    * Whether the connection cannot accept more deliveries at the moment. Call `QueueSide.pump` when the connection can
@@ -30,8 +30,8 @@ export interface SideContext {
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
- * Maximum of the margin between a response and the request's timeout, so that a client with the same timeout still
- * receives the response. The margin is a twentieth of the timeout, up to this maximum.
+ * Maximum margin between a response and the request's timeout, in milliseconds. The margin is a twentieth of the
+ * timeout, up to this maximum. It lets a client with the same timeout still receive the response.
  */
 const MAX_EARLY_MS = 100;
 
@@ -83,7 +83,7 @@ export class QueueSide {
 
   #append(item: NewItem): StoredItem {
     const stored = this.store.put(item);
-    // Waiting requests are served in order of arrival. If a request deletes the item, later requests do not receive it.
+    // Serve waiting requests in arrival order. If a request deletes the item, later requests do not receive it.
     for (const check of [...this.#waiting]) check(stored);
     this.pump();
     return stored;
@@ -123,7 +123,7 @@ export class QueueSide {
     this.pump();
   }
 
-  /** Ends the queue: no more items are accepted. `force` deletes the remaining items. */
+  /** Ends the queue, so that it accepts no more items. With `force`, the remaining items are deleted. */
   end(force: boolean): void {
     this.store.end(force);
     this.completeWaits();
@@ -140,7 +140,7 @@ export class QueueSide {
     return this.store.groups.get(gid)?.consumers.has(uid) ?? false;
   }
 
-  /** Starts a watch. It replaces an existing watch of the same user in the group. */
+  /** Starts a watch. Replaces any watch by the same user in the same group. */
   join(request: ConsumerRequest, receiver: Receiver): Consumer {
     const { uid, gid } = request;
     const before = this.store.groups.get(gid)?.consumers.get(uid);
@@ -159,7 +159,7 @@ export class QueueSide {
     return consumer;
   }
 
-  /** Ends a watch. Its uncommitted items are redelivered to other consumers. */
+  /** Ends a watch and redelivers its uncommitted items to other consumers. */
   leave(consumer: Consumer): void {
     // A watch that was replaced or ended is no longer in the map.
     if (!this.#receivers.delete(consumer)) return;
@@ -220,11 +220,11 @@ export class QueueSide {
   #moveToDeadLetters(item: StoredItem, gid: string): void {
     const action = this.deadLetters === undefined ? "drop" : this.context.settings.deadItems;
     this.history.dead.add({ index: item.index, gid, action, time: this.context.now() });
-    // This does not call `put`, which would lose the item if the dead-letter queue is full.
+    // Do not call `put`, which would lose the item if the dead-letter queue is full.
     if (action === "dead-letter" && this.deadLetters !== undefined) this.deadLetters.#append(item);
   }
 
-  /** Returns items, and deletes these items if `autoDelete` is true. Waits up to `timeout` milliseconds for items. */
+  /** Returns items and deletes them if `autoDelete` is true. Waits up to `timeout` milliseconds for items. */
   get(
     filter: ItemFilter,
     options: { length: number; timeout: number; autoDelete: boolean; signal: AbortSignal },

@@ -66,7 +66,7 @@ export class Queue implements EmulatorQueue {
       this.#service?.start();
     } else {
       this.#restored = this.#load();
-      // Requests and `restore` report the error.
+      // Ignore the error here, because requests and `restore` report it.
       this.#restored.catch(() => {});
     }
   }
@@ -117,7 +117,7 @@ export class Queue implements EmulatorQueue {
     }
   }
 
-  /** Clears the history and keeps the items. */
+  /** Clears the history but keeps the items. */
   clearHistory(): void {
     for (const { history } of Object.values(this.#sides)) history.clear();
   }
@@ -158,7 +158,7 @@ function planWatch({ query, request }: QueueCall, side: QueueSide, location: Wat
   const { uid, gid } = identityOf(request.headers, side);
   const index = parameters.index("_index_", 0n, -1n);
   const autoCommit = parameters.boolean("_auto_commit_", false);
-  // The window of a watch with automatic commits has no effect.
+  // With automatic commits, a watch's window has no effect.
   const window = parameters.integer("_window_", settings.watchWindow, autoCommit ? 0 : 1);
   const indexOnly = parameters.boolean("_index_only_", false);
   if (settings.sameUid === "refuse" && side.hasConsumer(uid, gid)) {

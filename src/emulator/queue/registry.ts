@@ -7,7 +7,7 @@ export class Queues {
   readonly watches: Watches = new Watches();
   readonly #queues = new Map<string, Queue>();
 
-  /** Adds a queue. An existing queue of the same name is stopped, with its watches and its service. */
+  /** Adds a queue. Stops any existing queue with the same name, including its watches and service. */
   add(name: string, options: EmulatorQueueOptions): Queue {
     const queue = new Queue(name, options, this.watches);
     this.#queues.get(name)?.stop();

@@ -42,7 +42,7 @@ const OPERATIONS: readonly Operation[] = [
   { method: "DELETE", run: remove },
 ];
 
-/** Handles a request. Also resolves with a response if the request is refused. Rejects when the caller disconnects. */
+/** Handles a request. Resolves with a response even if the request is refused. Rejects when the caller disconnects. */
 export async function handleQueueRequest(request: QueueRequest): Promise<Response> {
   const parameters = new Parameters(request.query, request.side.context.settings);
   try {
@@ -74,7 +74,7 @@ function put({ side, query, headers, body, path }: QueueRequest, parameters: Par
     ? parameters.integer("_priority_", 0, 0)
     : new Parameters(new URLSearchParams({ _priority_: header }), side.context.settings).integer("_priority_", 0, 0);
   const tags = tagsOf(query);
-  // A worker that writes a result sets the id of the request to which the result belongs.
+  // A worker that writes a result sets the id of the corresponding request.
   const requestId = tags.requestId || crypto.randomUUID();
   const { index } = side.put({
     data: body,
@@ -83,11 +83,11 @@ function put({ side, query, headers, body, path }: QueueRequest, parameters: Par
     path,
     contentType: headers.get("content-type") ?? undefined,
   });
-  // The body contains only digits, because Go and Java do not trim the text, and web pages parse it as JSON.
+  // Send only digits, because Go and Java do not trim the text, and web pages parse it as JSON.
   return createResponse(200, String(index), { "X-Eas-Queueservice-Request-Id": headerValue(requestId) });
 }
 
-/** Percent-encodes a request id that contains characters which are not allowed in headers. */
+/** Percent-encodes a request id if it contains characters that are not allowed in headers. */
 function headerValue(value: string): string {
   return /^[\x21-\x7e]+( +[\x21-\x7e]+)*$/.test(value) ? value : encodeURIComponent(value);
 }
@@ -135,7 +135,7 @@ async function get({ side, query, headers, signal }: QueueRequest, parameters: P
   );
   const [first] = items;
   if (first === undefined) {
-    // An empty JSON list is never sent, because programs read its first element whenever the status is not 204.
+    // Never send an empty JSON list, because programs read the first element whenever the status is not 204.
     return isProtobuf && !isRaw && settings.emptyGet === 200 ? protobuf(encodeFrames([])) : noContent();
   }
   if (isRaw) return raw(first);
@@ -143,8 +143,8 @@ async function get({ side, query, headers, signal }: QueueRequest, parameters: P
 }
 
 /**
- * Creates a raw response. The headers of EAS are not documented, so the emulator uses names that identify these headers
- * as its own.
+ * Creates a raw response. EAS's headers are not documented, so the emulator uses names that identify these headers as
+ * its own.
  */
 function raw({ index, tags, data }: EmulatorQueueItem): Response {
   const headers = { "X-Emulator-Index": String(index), "X-Emulator-Request-Id": headerValue(tags.requestId ?? "") };
@@ -153,7 +153,7 @@ function raw({ index, tags, data }: EmulatorQueueItem): Response {
 
 function commit({ side, headers }: QueueRequest, parameters: Parameters): Response {
   const { uid, gid } = identityOf(headers, side);
-  // Unknown indexes are ignored: the official Go SDK commits index 0 after the server has closed its watch.
+  // Ignore unknown indexes, because the official Go SDK commits index 0 after the server has closed its watch.
   side.commit(parameters.indexes("_indexes_"), uid, gid);
   return createResponse(200, "OK");
 }

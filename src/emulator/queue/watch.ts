@@ -5,7 +5,7 @@ import type { Consumer, ConsumerRequest, Delivery } from "./consumers.js";
 import { encodeFrame, PROTOBUF, withLength } from "./frames.js";
 import type { QueueSide, Receiver } from "./queue-side.js";
 
-/** The connection of a watch, for the filter of `cutConnections`. */
+/** A watch connection, as passed to the filter of `cutConnections`. */
 export interface EmulatorConnection {
   /** Name of the queue. */
   readonly queue: string;
@@ -23,7 +23,7 @@ export interface EmulatorConnection {
   readonly transport: "websocket" | "http";
 }
 
-/** The transport of a watch's frames. */
+/** The transport for a watch's frames. */
 export interface WatchWire {
   readonly transport: "websocket" | "http";
   /** Whether deliveries must pause until the caller has read more. */
@@ -36,7 +36,7 @@ export interface WatchWire {
   cut(): void;
 }
 
-/** The parameters of a watch that has not been connected yet. */
+/** The parameters for a watch that has not connected yet. */
 export interface WatchPlan {
   readonly side: QueueSide;
   readonly request: ConsumerRequest;
@@ -91,14 +91,14 @@ export class WatchSession implements Receiver {
     if (this.#isOver) this.#plan.side.leave(consumer);
   }
 
-  /** Resumes sending. Call it when the transport can accept more data. */
+  /** Resumes sending. Call this method when the transport can accept more data. */
   onDrain(): void {
     if (!this.#isOver && this.#consumer?.isFull) this.#plan.side.pump();
   }
 
   /**
-   * Must be called when the connection has ended, whichever side ended it. The uncommitted items of the watch are
-   * redelivered to other consumers.
+   * Must be called when the connection has ended, regardless of which side ended it. Redelivers the watch's uncommitted
+   * items to other consumers.
    */
   onClose(): void {
     if (this.#isOver) return;

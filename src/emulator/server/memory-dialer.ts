@@ -40,7 +40,7 @@ export function memoryDialer(connect: (request: Request) => Promise<Response | A
     });
 }
 
-/** Creates the client's side of an accepted connection. Every message is delivered in a later task, as on a network. */
+/** Creates the client's side of an accepted connection. Delivers every message in a later task, as a network would. */
 function openPair(accepted: AcceptedSocket): WebSocketConnection {
   /** Messages from the server that the client's callbacks have not received yet. */
   const buffered: (Bytes | string)[] = [];

@@ -15,7 +15,7 @@ import type { Instance, Listener } from "../instances.js";
 import type { EmulatorQueueLog } from "../queue/options.js";
 import { attach, refuseUpgrade, reset } from "./upgrade.js";
 
-/** Options for `startEmulator`: the options of `createEmulator`, and the options of the server. */
+/** Options for `startEmulator`: those for `createEmulator` and those for the server. */
 export interface StartEmulatorOptions extends EmulatorOptions {
   /**
    * An existing emulator to serve, with its services and queues. If it is set, the options for a new emulator are
@@ -40,7 +40,7 @@ export interface StartEmulatorOptions extends EmulatorOptions {
   readonly hosts?: readonly string[] | "*" | undefined;
 }
 
-/** The options of `startEmulator` that `createEmulator` does not have. */
+/** The `startEmulator` options that `createEmulator` does not have. */
 const SERVER_OPTIONS: OptionNames<Omit<StartEmulatorOptions, keyof EmulatorOptions>> = {
   emulator: 1,
   port: 1,
@@ -80,7 +80,7 @@ export async function startEmulator(options: StartEmulatorOptions = {}): Promise
   const isAllowed = hostCheck(hosts);
   const emulator = existing ?? createEmulator(rest);
   const [{ createServer }, { WebSocketServer }] = await serverModules();
-  /** Starts the server of the gateway or of one instance. */
+  /** Starts the server for the gateway or for one instance. */
   async function listen(at: number): Promise<Listener> {
     const protocols = new WeakMap<IncomingMessage, string>();
     const sockets = new WebSocketServer({
@@ -206,13 +206,16 @@ const REFUSAL_HEADERS = [
   ["content-type", "text/plain; charset=utf-8"],
 ] as const;
 
-/** Logs an error, unless a fault caused it: a bug in the emulator must not look like an injected fault. */
+/** Logs an error unless a fault caused it, because a bug in the emulator must not look like an injected fault. */
 function reportFailure(error: unknown): void {
   if (isBrokenByFault(error)) return;
   console.error("eas-prediction emulator: a request failed inside the emulator, and its connection was closed:", error);
 }
 
-/** Continues with HTTP/1.1, which declines the offered protocol. The HTTP clients of Java and curl offer HTTP/2. */
+/**
+ * Continues with HTTP/1.1, which declines the offered protocol. Needed because Java's HTTP client and curl offer
+ * HTTP/2.
+ */
 function continueWithoutUpgrade(server: Server, incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void {
   const { method, url, rawHeaders } = incoming;
   const lines = [`${method} ${url} HTTP/1.1`];
@@ -221,7 +224,7 @@ function continueWithoutUpgrade(server: Server, incoming: IncomingMessage, socke
       lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`);
     }
   }
-  // Node stopped parsing HTTP at the upgrade. Node now parses the same request again, without the offered upgrade.
+  // Node stopped parsing HTTP at the upgrade, so let it parse the same request again without the offered upgrade.
   socket.unshift(head);
   socket.unshift([...lines, "", ""].join("\r\n"), "latin1");
   server.emit("connection", socket);
@@ -277,7 +280,7 @@ export function fileLog(path: string): EmulatorQueueLog {
       files = await import("node:fs");
       if (!files.existsSync(path)) return [];
       const bytes = files.readFileSync(path);
-      // A partial last line was never acknowledged. Remove it, so that the next line starts on its own.
+      // Remove a partial last line, which was never acknowledged, so that the next line does not continue it.
       const end = bytes.lastIndexOf(10) + 1;
       if (end < bytes.length) files.truncateSync(path, end);
       return new TextDecoder().decode(bytes.subarray(0, end)).split("\n").slice(0, -1);
@@ -293,7 +296,7 @@ async function pipe(response: Response, outgoing: ServerResponse): Promise<void>
     return;
   }
   const reader = response.body.getReader();
-  // An endless body would otherwise continue after the caller has disconnected.
+  // Otherwise, an endless body would continue after the caller has disconnected.
   outgoing.once("close", () => void reader.cancel().catch(() => {}));
   for (;;) {
     const { done, value } = await reader.read();
@@ -304,7 +307,7 @@ async function pipe(response: Response, outgoing: ServerResponse): Promise<void>
 }
 
 /**
- * Resolves when the response can take more data or is closed. Removes its listeners, because an endless body causes
+ * Resolves when the response can accept more data or is closed. Removes its listeners, because an endless body causes
  * many waits on the same response.
  */
 function waitForDrain(outgoing: ServerResponse): Promise<void> {

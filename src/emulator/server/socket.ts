@@ -4,7 +4,7 @@ import type { Bytes } from "../../formats/request.js";
 export interface EmulatorSocket {
   /** Sends one message in one frame: bytes as a binary message, strings as a text message. */
   send(message: Bytes | string): void;
-  /** Number of bytes that were passed to `send` and have not been handed to the network yet. */
+  /** Number of bytes passed to `send` but not yet handed to the network. */
   readonly bufferedBytes: number;
   /** Starts the closing handshake. */
   close(code: number, reason: string): void;
@@ -22,7 +22,7 @@ export interface SocketHandlers {
   onDrain(): void;
   /** Called for each ping. Returns whether the server responds with a pong. Default: it responds. */
   onPing?(): boolean;
-  /** Called when the connection has ended, whichever side ended it. */
+  /** Called when the connection has ended, regardless of which side ended it. */
   onClose(code: number, reason: string): void;
 }
 
@@ -43,7 +43,7 @@ export interface EmulatorServiceSocket {
    * callback throws or rejects, the connection is closed with 1011.
    */
   onMessage: ((message: string | Bytes) => void | Promise<void>) | undefined;
-  /** Called once when the connection has ended, whichever side ended it. The call's signal also fires. */
+  /** Called once when the connection has ended, regardless of which side ended it. The call's signal also fires. */
   onClose: ((close: { readonly code: number; readonly reason: string }) => void) | undefined;
   /** Sends a text or binary message. Bytes are copied. Does nothing once the connection is closing. */
   send(message: string | Uint8Array): void;

@@ -13,21 +13,21 @@ export function attach(accepted: AcceptedSocket, webSocket: WebSocket): void {
     const bytes = data as Buffer;
     attached?.onMessage(isBinary ? new Uint8Array(bytes) : bytes.toString());
   });
-  // The pong is sent here instead of by `ws`, because a service may choose not to respond to pings.
+  // Send the pong here instead of leaving it to `ws`, because a service may choose not to respond to pings.
   webSocket.on("ping", (data) => {
     if (attached?.onPing?.() ?? true) webSocket.pong(data);
   });
   attached = accepted.attach({
-    // Each message is sent in one frame, because the Go SDK treats every fragment as a message. `ws` may keep the
-    // bytes, because they are not shared.
+    // Send each message in one frame, because the Go SDK treats every fragment as a message. The bytes are not shared,
+    // so `ws` may keep them.
     send: (message) => webSocket.send(message, { binary: typeof message !== "string" }, () => attached?.onDrain()),
     get bufferedBytes() {
-      // A closing socket discards everything that is sent.
+      // A closing socket discards everything sent on it.
       return webSocket.readyState === webSocket.OPEN ? webSocket.bufferedAmount : Number.POSITIVE_INFINITY;
     },
     close: (code, reason) => webSocket.close(code, reason),
     terminate: () => webSocket.terminate(),
-    // The `ws` of Bun has no `pause`.
+    // Bun's `ws` does not have `pause`.
     pause: () => webSocket.pause?.(),
   });
 }

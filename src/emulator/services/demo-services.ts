@@ -7,8 +7,8 @@ import { scoreFeatureRows } from "./scorecard-service.js";
 import type { EmulatorHandler, EmulatorService } from "./service.js";
 
 /**
- * Creates the services that every emulator has. They use generated protobuf code instead of the SDK's codecs, so that the two
- * implementations verify each other.
+ * Creates the services that every emulator has. They use generated protobuf code instead of the SDK's codecs so that
+ * the two implementations verify each other.
  */
 export const createDemoServices = (): Readonly<Record<string, EmulatorHandler | EmulatorService>> => ({
   /** Responds with the request body. Over WebSocket, the service sends each message back. */

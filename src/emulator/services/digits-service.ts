@@ -39,8 +39,7 @@ interface Classified {
 /** Runs the model for a request in one format. Returns undefined if the body is in another format. */
 type Format = (body: Bytes) => Bytes | undefined;
 
-// Torch must be last: its requests have no input names by which they could be distinguished from requests in other
-// formats.
+// Torch must be last, because its requests do not have input names that distinguish them from other formats.
 const FORMATS: readonly Format[] = [predictTf, predictBlade, predictOnnx, predictCaffe, predictTorch];
 
 /** Returns the model's inputs and outputs, in the form in which EAS's TensorFlow processor responds to a GET request. */
@@ -65,7 +64,7 @@ export function classifyImages(body: Bytes): Bytes {
   throw new Error(`the body is not a TF, Torch, Blade, Caffe or ONNX request with an input "${INPUT}"`);
 }
 
-/** Parses a message; undefined when the bytes do not have this schema. */
+/** Parses a message; undefined if the bytes do not match this schema. */
 function parse<D extends DescMessage>(schema: D, body: Bytes): MessageShape<D> | undefined {
   try {
     return fromBinary(schema, body);

@@ -127,7 +127,7 @@ async function handleJson(
   return jsonResponse(200, await respond(readJson(call, settings), settings, call.signal));
 }
 
-/** Responds to the legacy form of EAS. The oldest services ignore the content type, so every type is accepted here. */
+/** Responds to a request in EAS's legacy format. Accepts any content type, because the oldest services ignore it. */
 async function handleLegacy({ body, signal }: EmulatorCall, settings: LlmSettings): Promise<Response> {
   const request = readLegacyRequest(parseFields(textOf(body)), settings);
   const replies = cumulativeReply(request, signal, settings);

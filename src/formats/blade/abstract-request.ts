@@ -17,7 +17,7 @@ import {
   outputDType,
 } from "./message.js";
 
-/** Base class of the Blade requests. */
+/** Base class for Blade requests. */
 export abstract class AbstractBladeRequest<R> extends TensorRequest<R> {
   static readonly DT_FLOAT = "DT_FLOAT";
   static readonly DT_INT32 = "DT_INT32";
@@ -29,7 +29,7 @@ export abstract class AbstractBladeRequest<R> extends TensorRequest<R> {
   readonly #fetches = new Map<string, BladeFetch>();
   #signatureName: string | undefined;
 
-  /** `name` is the name of the class, for error messages and logs. */
+  /** `name` is the class name used in error messages and logs. */
   constructor(name: string, signatureName: string | undefined, options: RequestOptions) {
     super(name, options);
     this.#name = name;
@@ -42,7 +42,7 @@ export abstract class AbstractBladeRequest<R> extends TensorRequest<R> {
     return this;
   }
 
-  /** Describes the signature, the inputs with dtype and shape, and the requested outputs, for logs. */
+  /** Describes the signature, the inputs with dtype and shape, and the requested outputs for logs. */
   override toString(): string {
     const inputs = listFeeds(Array.from(this.#feeds, ([name, { tensor }]) => [name, tensor] as const));
     return `${this.#name}(${this.#signatureName ?? ""}) { ${inputs} } → ${[...this.#fetches.keys()].join(", ") || "all outputs"}`;

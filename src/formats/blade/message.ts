@@ -17,7 +17,7 @@ const ARRAY = { bladeBlobName: 1, nameInModel: 2, batchSize: 3, shape: 4 } as co
 const OUTPUT_INFO = { bladeBlobName: 1, nameInModel: 2, dataType: 3 } as const;
 
 interface BladeTraits {
-  /** Number of the dtype in Blade's enum `DataType`. */
+  /** Number of the dtype in Blade's `DataType` enum. */
   readonly number: number;
   /** Number of the field that contains the values, and the type of the values. */
   readonly field: number;
@@ -30,7 +30,7 @@ const TRAITS: Readonly<Record<BladeDType, BladeTraits>> = {
   DT_INT64: { number: 3, field: 7, holds: "int64" },
   DT_STRING: { number: 4, field: 8, holds: "string" },
 };
-/** `DataType` number for an output whose dtype is chosen by the model. The official SDKs send the same number. */
+/** `DataType` number for an output whose dtype is chosen by the model, as in the official SDKs. */
 const DT_UNKNOWN = 0;
 
 const BLADE = /* @__PURE__ */ formatOf(TRAITS);
@@ -42,19 +42,19 @@ export type BladeScalarOf<D extends BladeDType> = D extends "DT_STRING"
     ? number | bigint
     : number;
 
-/** The name of a Blade input or output inside the engine. */
+/** Options for the name of a Blade input or output inside the engine. */
 export interface BladeNameOptions {
   /**
-   * Name of the blob in the Blade engine, if the name differs from the name in the model. Default: the same name, as in
-   * the official Python SDK. `null` sends no name, as the Java SDK does.
+   * Name of the blob in the Blade engine, if it differs from the name in the model. Default: the same name, as in the
+   * official Python SDK. With `null`, no name is sent, as in the Java SDK.
    */
   readonly bladeBlobName?: string | null | undefined;
 }
 
-/** An input of a Blade request. */
+/** An input in a Blade request. */
 export interface BladeFeed {
   readonly blobName: string | null;
-  /** If undefined, the first dimension of the shape is sent, as it is when the request is serialized. */
+  /** If undefined, the batch size is the first dimension of the shape at the time of serialization. */
   readonly batchSize: number | undefined;
   readonly tensor: Tensor;
 }
@@ -110,7 +110,7 @@ export function encodeFetch(name: string, { blobName, dtype }: BladeFetch): Enco
   ]);
 }
 
-/** Encodes the signature. If the signature is undefined, the field is omitted. An empty signature is sent. */
+/** Encodes the signature. Omits the field if the signature is undefined, but not if it is empty. */
 export function encodeSignature(signatureName: string | undefined): EncodedField {
   return signatureName === undefined ? NOTHING : text(REQUEST.signatureName, signatureName);
 }
@@ -131,16 +131,17 @@ function optionalText(field: number, value: string | null): EncodedField {
   return value === null ? NOTHING : text(field, value);
 }
 
-/** The parts of a Blade array besides its tensor. */
+/** The fields of a Blade array other than its tensor. */
 export interface BladeArray {
   readonly bladeBlobName: string;
   readonly nameInModel: string;
-  /** Undefined if the service did not send it, although the schema requires it. */
+  /** Undefined if the service did not send this field, although the schema requires it. */
   readonly batchSize: number | undefined;
 }
 
 /**
- * Reads an array into `raw`. The array has no dtype field; its dtype is inferred from the field that contains values.
+ * Reads an array into `raw`. The array does not have a dtype field, so its dtype is inferred from the field that
+ * contains the values.
  */
 export function readBladeArray(reader: WireReader, raw: RawTensor): BladeArray {
   let bladeBlobName = "";

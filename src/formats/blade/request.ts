@@ -24,8 +24,8 @@ export class BladeRequest extends AbstractBladeRequest<BladeResponse> {
   }
 
   /**
-   * Adds an input. Each name can be added once. `batchSize` is the number of samples, at least 1. `content` is
-   * one-dimensional, in C order, or a single value for a shape of one element. An array is not copied; its values are
+   * Adds an input. Each name can be added only once. `batchSize` is the number of samples, at least 1. `content` is
+   * one-dimensional, in C order, or a single value if the shape has one element. An array is not copied; its values are
    * read when `predict` is called. Throws a `TypeError` or `RangeError` that names the input if the arguments do not
    * match.
    */
@@ -54,7 +54,7 @@ export class BladeRequest extends AbstractBladeRequest<BladeResponse> {
     return this.feed(inputName, batchSize, tensor, isOptions ? dtypeOrOptions : options);
   }
 
-  /** Requests an output. Each name can be added once. If `dtype` is omitted, the model chooses the dtype. */
+  /** Requests an output. Each name can be added only once. If `dtype` is omitted, the model chooses the dtype. */
   addFetch(outputName: string, dtype?: BladeDType, options?: BladeNameOptions): this {
     return this.fetch(outputName, dtype, options);
   }

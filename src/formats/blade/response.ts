@@ -10,9 +10,9 @@ import { readBladeArray } from "./message.js";
 const OUTPUTS = 1;
 
 /**
- * The response of a model that was optimized by Blade. An output is found by its name in the model or by its blob name
- * in the engine. White space around names is ignored. If two outputs have the same name, the first is used. The
- * response does not contain dtypes. The dtype of an output is inferred from its values. For an output without values,
+ * The response from a model optimized by Blade. An output can be looked up by its name in the model or by its blob name
+ * in the engine. White space around names is ignored. If two outputs have the same name, the first one is used. The
+ * response does not contain dtypes, so an output's dtype is inferred from its values. For an output without values,
  * pass the dtype to `getValues`.
  *
  * @example
@@ -23,7 +23,7 @@ export class BladeResponse extends NamedTensorResponse {
   readonly #byBlobName = new Map<string, RawTensor>();
   readonly #batchSizes = new Map<RawTensor, number | undefined>();
 
-  /** Parses a response body and keeps a reference to it. Throws `EasDecodeError` if the body is invalid. */
+  /** Parses a response body, to which it keeps a reference. Throws `EasDecodeError` if the body is invalid. */
   constructor(body: Bytes) {
     super();
     const reader = new WireReader(body, "blade");
@@ -45,12 +45,12 @@ export class BladeResponse extends NamedTensorResponse {
     }
   }
 
-  /** Returns the number of samples of an output, or undefined if the response does not contain it. */
+  /** Returns an output's batch size, or undefined if the response does not contain it. */
   getBatchSize(outputName: string): number | undefined {
     return this.#batchSizes.get(this.find(outputName));
   }
 
-  /** Describes the outputs with their first values, for logs. */
+  /** Describes the outputs and their first values for logs. */
   override toString(): string {
     return `BladeResponse { ${listOutputs(this.outputs)} }`;
   }

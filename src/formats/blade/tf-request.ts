@@ -8,8 +8,7 @@ import { BladeResponse } from "./response.js";
 
 /**
  * A Blade request with the methods of a `TFRequest`. The batch size of each input is its first dimension, and outputs
- * are requested without a dtype. It corresponds to `eas_prediction.blade_tf_request.TFRequest` in the official Python
- * SDK.
+ * are requested without a dtype. Corresponds to `eas_prediction.blade_tf_request.TFRequest` in the official Python SDK.
  */
 export class BladeTFRequest extends AbstractBladeRequest<BladeTFResponse> {
   /** `signatureName` is the model's signature. Default: no signature is sent. */
@@ -18,7 +17,7 @@ export class BladeTFRequest extends AbstractBladeRequest<BladeTFResponse> {
   }
 
   /**
-   * Adds an input. Each name can be added once. The shape has at least one dimension. `content` follows the rules of
+   * Adds an input. Each name can be added only once. The shape must have at least one dimension. For `content`, see
    * `BladeRequest.addFeed`.
    */
   addFeed<D extends BladeDType>(
@@ -39,7 +38,7 @@ export class BladeTFRequest extends AbstractBladeRequest<BladeTFResponse> {
     return this.feed(inputName, undefined, tensor);
   }
 
-  /** Requests an output. Each name can be added once. */
+  /** Requests an output. Each name can be added only once. */
   addFetch(outputName: string): this {
     return this.fetch(outputName);
   }
@@ -49,5 +48,5 @@ export class BladeTFRequest extends AbstractBladeRequest<BladeTFResponse> {
   }
 }
 
-/** The response to a `BladeTFRequest`. It has the methods of a `BladeResponse`. */
+/** The response to a `BladeTFRequest`, with the methods of a `BladeResponse`. */
 export class BladeTFResponse extends BladeResponse {}

@@ -36,9 +36,9 @@ export class CaffeRequest extends TensorRequest<CaffeResponse> {
   }
 
   /**
-   * Adds an input. Each name can be added once. `content` is one-dimensional, in C order, and sent as 32-bit floats,
-   * the only dtype of Caffe. The array is not copied; its values are read when `predict` is called. Throws a
-   * `TypeError` or `RangeError` that names the input if shape and content do not match.
+   * Adds an input. Each name can be added only once. `content` is one-dimensional, in C order, and is sent as 32-bit
+   * floats, the only dtype that Caffe supports. The array is not copied; its values are read when `predict` is called.
+   * Throws a `TypeError` or `RangeError` that names the input if shape and content do not match.
    */
   addFeed(inputName: string, shape: readonly number[], content: ContentOf<"DT_FLOAT">): this;
   /** Adds a tensor of floats as an input. */
@@ -50,7 +50,9 @@ export class CaffeRequest extends TensorRequest<CaffeResponse> {
     return this;
   }
 
-  /** Requests an output. Each name can be added once. If no output is requested, the service returns all outputs. */
+  /**
+   * Requests an output. Each name can be added only once. If no output is requested, the service returns all outputs.
+   */
   addFetch(outputName: string): this {
     checkUnused("outputName", outputName, this.#fetches);
     this.#fetches.add(outputName);
@@ -61,7 +63,7 @@ export class CaffeRequest extends TensorRequest<CaffeResponse> {
     return new CaffeResponse(body);
   }
 
-  /** Describes the inputs with their shape, and the requested outputs, for logs. */
+  /** Describes the inputs with their shapes and the requested outputs for logs. */
   override toString(): string {
     return `CaffeRequest { ${listFeeds(this.#feeds)} } → ${[...this.#fetches].join(", ") || "all outputs"}`;
   }
@@ -70,7 +72,7 @@ export class CaffeRequest extends TensorRequest<CaffeResponse> {
   protected override fields(): EncodedField[] {
     return [
       ...Array.from(this.#feeds.keys(), (name) => text(INPUT_NAME, name)),
-      // The service matches names and tensors by position.
+      // Names and tensors must be in the same order, because the service matches them by position.
       ...Array.from(this.#feeds, ([name, tensor]) => encodeBlob(name, tensor)),
       ...Array.from(this.#fetches, (name) => text(OUTPUT_FILTER, name)),
     ];

@@ -13,7 +13,8 @@ const SHAPE = 1;
 const DATA = 2;
 
 /**
- * The response of a Caffe model, whose outputs contain floats. If two outputs have the same name, the first is used.
+ * The response from a Caffe model, whose outputs contain floats. If two outputs have the same name, the first one is
+ * used.
  *
  * @example
  * const response = await client.predict(request);

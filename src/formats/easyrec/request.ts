@@ -8,7 +8,7 @@ import type { Bytes, PredictRequest, RequestOptions } from "../request.js";
 import type { ContentOf } from "../tensor/dtype.js";
 import { EasyRecResponse } from "./response.js";
 
-/** The dtypes of EasyRec features. LONG, INT64 and BIGINT are synonyms for 64-bit integers. */
+/** Dtypes of EasyRec features. LONG, INT64 and BIGINT are synonyms for 64-bit integers. */
 export type EasyRecDType = "INT" | "LONG" | "INT64" | "BIGINT" | "FLOAT" | "STRING";
 
 /** The name of a dtype, in upper or lower case. */
@@ -50,7 +50,7 @@ const KINDS: Readonly<Record<EasyRecDType, Kind>> = {
 };
 
 /**
- * A request with features and items for a recommendation model of the EasyRec processor. `predict` resolves with an
+ * A request with features and items for a recommendation model on the EasyRec processor. `predict` resolves with an
  * `EasyRecResponse`. Every method checks and copies its arguments, so later changes have no effect.
  *
  * @example
@@ -70,13 +70,12 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
   }
 
   /**
-   * Sets a feature of the user from a string, sent as STRING, or a bigint, sent as LONG. Replaces a feature of the same
+   * Sets a user feature from a string (sent as STRING) or a bigint (sent as LONG). Replaces any feature of the same
    * name. Throws a `TypeError` or `RangeError` if the value is not valid.
    */
   addUserFeature(name: string, value: string | bigint): this;
   /**
-   * Sets a feature of the user with an explicit dtype. Numbers require a dtype, because models have INT, LONG and FLOAT
-   * features.
+   * Sets a user feature with an explicit dtype. Numbers require a dtype, because a feature can be INT, LONG or FLOAT.
    */
   addUserFeature<D extends EasyRecDTypeName>(name: string, value: EasyRecValue<D>, dtype: D): this;
   addUserFeature(name: string, value: unknown, dtype?: EasyRecDTypeName): this {
@@ -87,8 +86,8 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
   }
 
   /**
-   * Sets a feature that depends on user and item, with one value for each item in the order of the item ids. Replaces a
-   * feature of the same name. Strings are sent as STRING, and bigints as LONG.
+   * Sets a feature that depends on the user and the item, with one value per item in the order of the item ids.
+   * Replaces any feature of the same name. Strings are sent as STRING, and bigints as LONG.
    */
   addContextFeature(name: string, values: readonly string[] | readonly bigint[] | BigInt64Array): this;
   /** Sets a context feature with an explicit dtype. Numbers require a dtype. */
@@ -101,7 +100,7 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
         `${of}: values is ${show(values)}: it must be an array with one value for each item`,
       );
     }
-    // An empty list can be encoded with any dtype, but a dtype that the caller passes must still be valid.
+    // An empty list can be encoded with any dtype, but a dtype passed by the caller must still be valid.
     const kind = values.length === 0 && dtype === undefined ? STRING : kindOf(dtype, values[0], of);
     this.#setContextFeature(
       name,
@@ -111,11 +110,10 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
   }
 
   /**
-   * Sets features of the user from a string, as Java's `appendUserFeatureString` does. Features are separated by the
-   * configured separator. The name ends at the first colon, and the rest is the value, sent as STRING. Unusual strings
-   * are handled as in Java: a part without a colon is skipped, and trailing colons are not sent. If a value contains
-   * both `|` and U+001D, and starts with neither, each U+001D becomes a comma. Throws a `RangeError` for a part without
-   * a name.
+   * Sets user features from a string, as Java's `appendUserFeatureString` does. Features are separated by the
+   * configured separator. The name ends at the first colon, and the rest is the value, sent as STRING. As in Java,
+   * parts without a colon are skipped, and trailing colons are not sent. If a value contains both `|` and U+001D, and
+   * starts with neither, each U+001D becomes a comma. Throws a `RangeError` for a part without a name.
    */
   appendUserFeatureString(text: string): this {
     for (const [name, value] of encodeTexts(splitFeatures(checkString("text", text), this.#separator).user, "user")) {
@@ -126,9 +124,9 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
 
   /**
    * Sets context features from a string, as Java's `appendContextFeatureString` does. Features are separated by the
-   * configured separator. The name and the values, one for each item, are separated by colons and sent as STRING. As in
-   * Java, a part without a colon is skipped, and trailing empty values are not sent. Throws a `RangeError` for a part
-   * without a name.
+   * configured separator. In each feature, colons separate the name and the values, one per item, which are sent as
+   * STRING. As in Java, parts without a colon are skipped, and trailing empty values are not sent. Throws a
+   * `RangeError` for a part without a name.
    */
   appendContextFeatureString(text: string): this {
     const { context } = splitFeatures(checkString("text", text), this.#separator);
@@ -146,7 +144,7 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
   }
 
   /**
-   * Sets the separator of features for later calls of the text methods. Default: U+0002. The separator is matched
+   * Sets the feature separator for later calls to the text methods. Default: U+0002. The separator is matched
    * literally, whereas in Java it is a regular expression.
    */
   setSeparator(separator: string): this {
@@ -161,7 +159,7 @@ export class EasyRecRequest extends RecommendRequest implements PredictRequest<E
     return this;
   }
 
-  /** Removes all item ids except the first. Features do not change. */
+  /** Removes all item ids except the first. Does not change features. */
   keepOneItemIds(): this {
     this.content.keepOneItemId();
     return this;
@@ -191,7 +189,8 @@ function kindOf(dtype: unknown, value: unknown, of: string): Kind {
   if (dtype === undefined && typeof value === "string") return STRING;
   if (dtype === undefined && typeof value === "bigint") return LONG;
   const name = typeof dtype === "string" ? dtype.toUpperCase() : "";
-  // Some non-ASCII letters, such as the dotless i, become ASCII letters when they are converted to upper case.
+  // Check for ASCII letters, because some other letters, such as the dotless i, become ASCII letters when converted to
+  // upper case.
   if (Object.hasOwn(KINDS, name) && /^[a-z0-9]+$/i.test(dtype as string)) return KINDS[name as EasyRecDType];
   const names = Object.keys(KINDS).join(", ");
   throw argumentTypeError(
@@ -208,7 +207,7 @@ function encodeFeature({ field, scalar }: Kind, value: unknown, of: string, dtyp
   ]);
 }
 
-/** Encodes all features before it sets any of them, so that an error changes nothing. */
+/** Encodes all features before setting any of them, so that nothing changes if there is an error. */
 function encodeTexts(named: NamedTexts, kind: string): [name: string, values: Bytes[]][] {
   return named.map(([name, texts]) => [
     name,

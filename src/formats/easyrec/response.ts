@@ -46,35 +46,32 @@ const STATUS_CODES = ["OK", "INPUT_EMPTY", "EXCEPTION"] as const;
 const MAX_NAMES = 10;
 
 /**
- * The response of an EasyRec model. Read output tensors (`tf_outputs` in the schema) with `outputNames` and
- * `getValues`, as in a `TFResponse`. Whether the service sends tensors and debugging maps depends on its version and on
- * the debug level of the request.
+ * The response from an EasyRec model. Read output tensors (`tf_outputs` in the schema) with `outputNames` and
+ * `getValues`, as with a `TFResponse`. Whether the service sends tensors and debugging maps depends on its version and
+ * on the request's debug level.
  *
  * @example
  * const response = await client.predict(request);
  * for (const [itemId, scores] of response.results) console.log(itemId, scores);
  */
 export class EasyRecResponse extends NamedTensorResponse {
-  /** Scores by item id. The scores of each item are in the order of `targets`. */
+  /** Scores by item id. Each item's scores are in the order of `targets`. */
   readonly results: ReadonlyMap<string, Float64Values>;
-  /** Ids of the items. */
+  /** Item ids. */
   readonly itemIds: readonly string[];
-  /**
-   * Names of the scores, which are the outputs of the model. The schema calls this field `outputs`, but in this SDK,
-   * outputs are tensors.
-   */
+  /** Names of the scores. The schema calls this field `outputs`, but in this SDK, outputs are tensors. */
   readonly targets: readonly string[];
-  /** Features of the items as text, for debugging. */
+  /** Item features as text, for debugging. */
   readonly itemFeatures: ReadonlyMap<string, string>;
-  /** Features that the feature generator created, as text, for debugging. */
+  /** Features created by the feature generator as text, for debugging. */
   readonly generateFeatures: ReadonlyMap<string, string>;
-  /** Features that the feature generator received, as text, for debugging. */
+  /** Features received by the feature generator as text, for debugging. */
   readonly rawFeatures: ReadonlyMap<string, string>;
   /** Context features by name, for debugging. */
   readonly contextFeatures: ReadonlyMap<string, readonly EasyRecContextValue[]>;
-  /** Status of the processor. On `"EXCEPTION"`, see `errorMsg`. The HTTP status can still be 200. */
+  /** The processor's status. For `"EXCEPTION"`, see `errorMsg`; the HTTP status can still be 200. */
   readonly statusCode: EasyRecStatusCode;
-  /** The error message of the service; empty if there is none. */
+  /** The service's error message; empty if there is none. */
   readonly errorMsg: string;
 
   /** Parses a response body and keeps a reference to it. Throws `EasDecodeError` if the body is invalid. */
@@ -121,8 +118,8 @@ export class EasyRecResponse extends NamedTensorResponse {
   }
 
   /**
-   * Returns the scores of an item in the order of `targets`. If the response does not contain the item, throws a
-   * `RangeError` that lists the items.
+   * Returns an item's scores in the order of `targets`. Throws a `RangeError` that lists the items if the response does
+   * not contain the item.
    */
   getScores(itemId: string | number | bigint): Float64Values {
     const scores = this.results.get(String(itemId));
@@ -148,7 +145,7 @@ export class EasyRecResponse extends NamedTensorResponse {
     return { ...(jsonForm(fields) as object), outputs: super.toJSON() };
   }
 
-  /** Returns the status, the number of items with scores, and the outputs with their first values, for logs. */
+  /** Returns the status, the number of items with scores, and the outputs with their first values for logs. */
   override toString(): string {
     const parts = [
       `${this.statusCode}${this.errorMsg === "" ? "" : ` ${show(this.errorMsg)}`}`,
@@ -160,7 +157,7 @@ export class EasyRecResponse extends NamedTensorResponse {
   }
 }
 
-/** Scores are encoded like the values of a tensor: packed, unpacked, or split into several parts. */
+/** Reads scores, which are encoded like tensor values: packed, unpacked, or split into several parts. */
 function readScores(reader: WireReader, raw: RawTensor): void {
   while (reader.tag()) {
     if (reader.field !== SCORES || !readArrayValues(reader, raw, "double")) reader.skip();
@@ -189,7 +186,7 @@ function readContextFeatures(reader: WireReader, into: Map<string, EasyRecContex
   );
 }
 
-/** Reads a `PBFeature`. If several members are present, the last one is the value. */
+/** Reads a `PBFeature`. If several members are present, the last one is used. */
 function readFeature(reader: WireReader): EasyRecContextValue {
   let value: EasyRecContextValue;
   reader.nested(() => {
@@ -204,7 +201,7 @@ function readFeature(reader: WireReader): EasyRecContextValue {
 
 function readFloat(reader: WireReader): number {
   const start = reader.position;
-  // Skipping the value checks that all four bytes exist.
+  // Skip the value first, which checks that all four bytes exist.
   reader.skip();
   const { buffer, byteOffset } = reader.bytes;
   return new DataView(buffer, byteOffset + start, 4).getFloat32(0, true);

@@ -24,17 +24,17 @@ export type JsonFeature = {
 }[JsonDataType];
 
 /**
- * A feature of a row. The data type is inferred from the value: 32-bit integers are INT32, larger safe integers and
- * bigints are INT64, all other numbers are DOUBLE. To send FLOAT, or a whole number as DOUBLE, pass an explicit type,
- * such as `{ dataType: "FLOAT", dataValue: 1 }`.
+ * A feature in a row. The data type is inferred from the value: 32-bit integers are INT32, larger safe integers and
+ * bigints are INT64, all other numbers are DOUBLE. To send a FLOAT, or a whole number as a DOUBLE, pass an explicit
+ * type, such as `{ dataType: "FLOAT", dataValue: 1 }`.
  */
 export type JsonValue = null | boolean | number | bigint | string | JsonFeature;
 
 interface TypeTraits {
-  /** Number of the type in the JSON text, as in `JsonFeatureValue` of the official Java SDK. */
+  /** Number of the type in the JSON text, as in the official Java SDK's `JsonFeatureValue`. */
   readonly number: number;
   readonly fits: (value: unknown) => boolean;
-  /** Description of the allowed values, for error messages. */
+  /** Description of the allowed values for error messages. */
   readonly allowed: string;
 }
 
@@ -52,7 +52,8 @@ const TYPES: Readonly<Record<JsonDataType, TypeTraits>> = {
   },
   FLOAT: {
     number: 30,
-    // Java prints `Float.MAX_VALUE` as 3.4028235E38. As a double, this value is greater than the largest float.
+    // Also accept 3.4028235E38, as which Java prints `Float.MAX_VALUE`. As a double, this number exceeds the largest
+    // float.
     fits: (value) => typeof value === "number" && Number.isFinite(Math.fround(value)),
     allowed: "a number within ±3.4028235e+38; JSON has no NaN and no infinity",
   },
@@ -65,8 +66,7 @@ const TYPES: Readonly<Record<JsonDataType, TypeTraits>> = {
 };
 
 /**
- * A JSON request with rows of named features, for PMML models behind the JSON processor. Its response is a
- * `JsonResponse`.
+ * A JSON request with rows of named features, for PMML models on the JSON processor. The response is a `JsonResponse`.
  *
  * @example
  * const request = new JsonRequest().addRow({ age: 42, income: { dataType: "DOUBLE", dataValue: 1200 }, city: "Hangzhou" });
@@ -96,7 +96,7 @@ export class JsonRequest implements PredictRequest<JsonResponse> {
       if (typeof name !== "string" || name === "") {
         throw argumentTypeError(
           "ERR_EAS_ARG_FEED",
-          `row ${row}: a feature's name is ${show(name)}: it must be a non-empty string`,
+          `row ${row}: a feature name is ${show(name)}: it must be a non-empty string`,
         );
       }
       return `${JSON.stringify(name)}:${featureText(value, `row ${row}, feature ${show(name)}`)}`;
@@ -170,6 +170,6 @@ function valueText(dataType: JsonDataType, value: JsonFeature["dataValue"]): str
   if (dataType !== "FLOAT" && dataType !== "DOUBLE") return String(value);
   if (Object.is(value, -0)) return "-0.0";
   const text = String(value);
-  // Java writes the decimal point, which a server may use to distinguish floats from integers.
+  // Add a decimal point, as Java does, because a server may use it to distinguish floats from integers.
   return /^-?\d+$/.test(text) ? `${text}.0` : text;
 }

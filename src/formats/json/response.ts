@@ -7,11 +7,11 @@ import type { Bytes } from "../request.js";
 
 /** The prediction of a PMML model for one row. */
 export interface JsonOutput {
-  /** The predicted label; undefined if the response has no label. */
+  /** The predicted label; undefined if there is none. */
   readonly outputLabel: string | undefined;
   /** Probability of each label. */
   readonly outputMulti: ReadonlyMap<string, number>;
-  /** Further values by name. Integers beyond ±2^53 are bigints. */
+  /** Additional values by name. Integers beyond ±2^53 are bigints. */
   readonly outputValue: ReadonlyMap<string, unknown>;
 }
 
@@ -23,7 +23,7 @@ export interface JsonOutput {
  * console.log(outputs[0]?.outputLabel, outputs[0]?.outputMulti.get("1"));
  */
 export class JsonResponse {
-  /** One output for each row, in the order of the rows. */
+  /** One output per row, in row order. */
   readonly outputs: readonly JsonOutput[];
 
   /** Parses a response body. Throws `EasDecodeError` if the body is invalid; the error does not contain the body. */
@@ -61,7 +61,7 @@ export class JsonResponse {
     return { outputs: jsonForm(this.outputs) };
   }
 
-  /** Returns the predicted labels, for logs. */
+  /** Returns the predicted labels for logs. */
   toString(): string {
     return `JsonResponse { ${this.outputs.map(({ outputLabel }) => outputLabel).join(", ")} }`;
   }

@@ -17,7 +17,7 @@ const DATA_TYPE = 3;
 const RAW_DATA = 5;
 
 /**
- * A request with named tensors for the ONNX (HIE) processor. `predict` resolves with an `OnnxResponse`.
+ * A request with named tensors for the ONNX processor (HIE). `predict` resolves with an `OnnxResponse`.
  *
  * @example
  * const request = new OnnxRequest().addTensor("x", [1, 3], "DT_FLOAT", [0.1, 0.2, 0.3]);
@@ -44,10 +44,10 @@ export class OnnxRequest extends TensorRequest<OnnxResponse> {
   }
 
   /**
-   * Sets an input. An existing input of the same name is replaced at the same position. `content` is one-dimensional,
-   * in C order. The array is not copied; its values are read when `predict` is called. For DT_HALF, pass a
-   * `Float16Array`, or the bits of the values as a `Uint16Array`. Throws a `TypeError` or `RangeError` that names the
-   * input if shape, dtype and content do not match.
+   * Sets an input. An existing input with the same name is replaced and keeps its position. `content` is
+   * one-dimensional, in C order. The array is not copied; its values are read when `predict` is called. For DT_HALF,
+   * pass a `Float16Array`, or the bits of the values as a `Uint16Array`. Throws a `TypeError` or `RangeError` that
+   * names the input if shape, dtype and content do not match.
    */
   addTensor<D extends OnnxDType>(
     inputName: string,

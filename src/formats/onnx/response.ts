@@ -19,8 +19,8 @@ const DTYPES: ReadonlyMap<number, OnnxDType> = /* @__PURE__ */ (() =>
   new Map(Array.from(Object.entries(MEMORY), ([dtype, { number }]) => [number, dtype as OnnxDType])))();
 
 /**
- * The response of an ONNX model. Outputs are identified by name or by zero-based position. If two outputs have the same
- * name, the first is used. DT_HALF values are returned as floats.
+ * The response from an ONNX model. Outputs are identified by name or zero-based position. If two outputs have the same
+ * name, the first one is used. DT_HALF values are returned as floats.
  *
  * @example
  * const response = await client.predict(request);
@@ -52,7 +52,7 @@ export class OnnxResponse extends TensorResponse<string | number> {
     }
   }
 
-  /** Names of the outputs, in the order of the response. */
+  /** Output names, in response order. */
   get outputNames(): string[] {
     return [...this.#names];
   }
@@ -84,7 +84,7 @@ export class OnnxResponse extends TensorResponse<string | number> {
   }
 }
 
-/** Reads a tensor into `raw` and returns the name of the tensor. */
+/** Reads a tensor into `raw` and returns its name. */
 function readTensor(reader: WireReader, raw: RawTensor): string {
   let name = "";
   let data = { start: 0, end: 0 };
@@ -106,7 +106,7 @@ function readTensor(reader: WireReader, raw: RawTensor): string {
   return name;
 }
 
-/** Returns the values of a tensor, which the response contains as raw bytes. */
+/** Returns the values of a tensor from the raw bytes in the response. */
 function readValues(raw: RawTensor, dtype: OnnxDType, data: { start: number; end: number }): ValuesOf<DType> {
   const { width } = MEMORY[dtype];
   const elements = raw.shape().reduce((product, dimension) => product * dimension, 1);

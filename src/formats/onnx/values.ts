@@ -7,8 +7,8 @@ import { checkDTypeOf } from "../tensor/dtype.js";
 import { fromFloat16 } from "../tensor/float16.js";
 
 /**
- * Arrays that are accepted as the content of an ONNX tensor. For DT_HALF, the array is a `Float16Array`, or a
- * `Uint16Array` with the bits of the values, as returned by `toFloat16`.
+ * Arrays accepted as ONNX tensor content. For DT_HALF, a `Float16Array`, or a `Uint16Array` with the values' bits, as
+ * returned by `toFloat16`.
  */
 export type OnnxContentOf<D extends OnnxDType> = D extends "DT_HALF" ? Float16Values | Uint16Array : ContentOf<D>;
 
@@ -25,7 +25,7 @@ type MemoryArray =
   | BigUint64Array;
 
 interface MemoryTraits {
-  /** Number of the dtype in the enum `TensorProto.DataType` of ONNX. */
+  /** Number of the dtype in ONNX's `TensorProto.DataType` enum. */
   readonly number: number;
   /** Size of an element in bytes. */
   readonly width: number;
@@ -50,7 +50,7 @@ export const MEMORY: Readonly<Record<OnnxDType, MemoryTraits>> = {
   DT_UINT64: { number: 13, width: 8, array: BigUint64Array },
 };
 
-/** Typed arrays that have a different name from the array in `MEMORY`, but the same memory layout. */
+/** Typed arrays whose name differs from the array in `MEMORY` but whose memory layout is the same. */
 const ALSO_OWN: Readonly<Partial<Record<OnnxDType, string>>> = {
   DT_HALF: "Float16Array",
   DT_UINT8: "Uint8ClampedArray",
@@ -87,8 +87,8 @@ export function encodeMemory(field: number, content: ContentOf<DType>, dtype: On
 }
 
 /**
- * Returns the values in `memory`, whose elements are in the host's byte order. The result may share this memory.
- * DT_HALF values are converted to floats.
+ * Returns the values in `memory`, which must be in the host's byte order. The result may share this memory. DT_HALF
+ * values are converted to floats.
  */
 export function readMemory(dtype: OnnxDType, memory: ArrayBuffer): ValuesOf<DType> {
   const values = new MEMORY[dtype].array(memory);

@@ -3,13 +3,13 @@ import { delimitedSize, LENGTH_DELIMITED, LITTLE_ENDIAN, tagSize, VARINT, varint
 import { MIN_CHUNK_BYTES, WireWriter } from "./wire-writer.js";
 
 /**
- * An encoded field whose size is known before it is written. The message can therefore be written in one pass, into a
- * buffer of exactly its size.
+ * An encoded field whose size is known before it is written, so that a message can be written in one pass into a buffer
+ * of exactly the right size.
  */
 export interface EncodedField {
-  /** Size of the field in bytes, with tags and lengths. 0 if the field is omitted. */
+  /** Size of the field in bytes, including tags and lengths. 0 if the field is omitted. */
   readonly size: number;
-  /** Number of bytes in `size` that are in the caller's memory and can be sent without a copy. Default 0. */
+  /** Number of these bytes that are in the caller's memory and can be sent without a copy. Default 0. */
   readonly borrowed?: number;
   write(writer: WireWriter): void;
 }
@@ -55,12 +55,12 @@ export function delimited(
   };
 }
 
-/** Creates a packed field of `length` bytes, which is omitted if it is empty. */
+/** Creates a packed field of `length` bytes. The field is omitted if it is empty. */
 export function packed(field: number, length: number, write: (writer: WireWriter) => void): EncodedField {
   return length === 0 ? NOTHING : delimited(field, length, write);
 }
 
-/** Creates a nested message, which is written even if it is empty. */
+/** Creates a nested message. The message is written even if it is empty. */
 export function message(field: number, parts: readonly EncodedField[]): EncodedField {
   const content = joined(parts);
   return delimited(field, content.size, (writer) => content.write(writer), content.borrowed);
@@ -84,11 +84,11 @@ export function memory(field: number, values: ArrayBufferView, width: number): E
 }
 
 /**
- * The encoder is created on first use, because jest-environment-jsdom has no TextEncoder. It is shared, because
- * creating an encoder takes as long as encoding a name.
+ * A shared encoder, because creating an encoder takes as long as encoding a name. Created on first use, because
+ * jest-environment-jsdom does not have TextEncoder.
  */
 let encoder: TextEncoder | undefined;
-/** Maximum number of characters for which a loop is faster than a call to TextEncoder. */
+/** Maximum number of characters for which a loop is faster than TextEncoder. */
 const SHORT = 64;
 
 function encode(value: string): Uint8Array {
@@ -133,8 +133,8 @@ export function packedSizes(field: number, values: readonly number[]): EncodedFi
 }
 
 /**
- * Serializes a message to chunks. Large arrays of the caller become chunks without a copy. The other chunks contain the
- * bytes between these arrays.
+ * Serializes a message to chunks. The caller's large arrays become chunks without being copied; the other chunks
+ * contain the bytes between them.
  */
 export function inChunks(parts: readonly EncodedField[]): Bytes[] {
   const content = joined(parts);

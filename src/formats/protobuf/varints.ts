@@ -4,24 +4,24 @@ import type { WireReader } from "./wire-reader.js";
 
 /**
  * Counts the varints from the reader's position to `end`, and checks that each varint is complete. Reads eight bytes at
- * a time. With a branch for each byte, varints of mixed length caused branch mispredictions that took half of the time
- * needed to read a tensor.
+ * a time. With a branch for each byte, half of the time needed to read a tensor was lost to branch mispredictions for
+ * varints of mixed length.
  */
 export function countVarints(reader: WireReader, end: number): number {
   const { bytes, position: start } = reader;
   const words = new DataView(bytes.buffer, bytes.byteOffset, end);
   let count = 0;
   let at = start;
-  // `followed` has one bit for each of the last 32 bytes. The lowest bit belongs to the latest byte. A bit is set if
-  // the varint continues after its byte.
+  // `followed` has one bit for each of the last 32 bytes, with the latest byte in the lowest bit. A bit is set if the
+  // varint continues after that byte.
   for (let followed = 0; end - at >= 8; at += 8) {
     const first = (words.getInt32(at, true) >>> 7) & 0x0101_0101;
     const second = (words.getInt32(at + 4, true) >>> 7) & 0x0101_0101;
     // The product collects the lowest bit of four bytes in adjacent bits.
     followed =
       (followed << 8) | ((Math.imul(first, 0x0804_0201) >>> 24) << 4) | (Math.imul(second, 0x0804_0201) >>> 24);
-    // These steps find runs of two, four, eight and ten set bits. A run of ten is an error, whose position is
-    // determined by the loop below.
+    // These steps find runs of two, four, eight and ten set bits. A run of ten is an error; the loop below determines
+    // its position.
     let row = followed & (followed >>> 1);
     row &= row >>> 2;
     row &= row >>> 4;
@@ -42,14 +42,14 @@ export function countVarints(reader: WireReader, end: number): number {
   return count;
 }
 
-/*
+/**
  * The functions below are unrolled over the bytes of a varint. An inner loop would take two to three times as long.
- * `countVarints` has checked that every varint is complete.
+ * They rely on `countVarints` to check that every varint is complete.
  */
 
 /**
- * Reads the varints from `start` to `end` of `bytes` as signed 32-bit integers, and writes them to `values` from index
- * `first` on.
+ * Reads the varints in `bytes` from `start` to `end` as signed 32-bit integers and writes them to `values`, starting at
+ * index `first`.
  */
 export function readInt32s(bytes: Bytes, start: number, end: number, values: Int32Array, first: number): void {
   let i = first;
@@ -80,7 +80,7 @@ export function readInt32s(bytes: Bytes, start: number, end: number, values: Int
 }
 
 /**
- * Reads varints as 64-bit integers, each split into its low and its high 32 bits. The low bits are at even indices of
+ * Reads varints as 64-bit integers, each split into its low and high 32 bits. The low bits are at even indexes in
  * `halves`.
  */
 export function readInt64Halves(bytes: Bytes, start: number, end: number, halves: Int32Array, first: number): void {

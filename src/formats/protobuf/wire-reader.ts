@@ -4,13 +4,10 @@ import { FIXED32, FIXED64, fromStrictUtf8, fromUtf8, LENGTH_DELIMITED, MAX_VARIN
 
 const START_GROUP = 3;
 const END_GROUP = 4;
-/**
- * Maximum nesting depth of groups, which no real message reaches. This maximum limits the recursion that a response can
- * cause.
- */
+/** Maximum nesting depth of groups, which no real message reaches. Limits the recursion that a response can cause. */
 const MAX_GROUP_DEPTH = 100;
 
-/** Reads a protobuf message. Errors are `EasDecodeError`s with the position of the invalid byte. */
+/** Reads a protobuf message. Throws `EasDecodeError` with the position of the invalid byte. */
 export class WireReader {
   readonly bytes: Bytes;
   readonly format: string;
@@ -53,7 +50,7 @@ export class WireReader {
    */
   varint(): number {
     const { bytes, end, position: start } = this;
-    // Most varints have one byte, such as the tags of low field numbers and the lengths of short fields.
+    // Fast path: most varints, such as tags with low field numbers and lengths of short fields, have one byte.
     if (start < end && (bytes[start] as number) < 128) return bytes[this.position++] as number;
     let value = 0;
     let scale = 1;
@@ -82,8 +79,8 @@ export class WireReader {
   }
 
   /**
-   * Reads the length of a length-delimited field and returns the position at which the field ends. Moves the reader to
-   * the first byte of the content.
+   * Reads the length of a length-delimited field and returns the position where the field ends. Moves the reader to the
+   * first byte of the content.
    */
   delimitedEnd(): number {
     const start = this.position;
@@ -102,7 +99,7 @@ export class WireReader {
 
   /**
    * Reads a length-delimited field as text that identifies something, such as the key of a map. Fails if the bytes are
-   * not UTF-8. Otherwise, they would be replaced with U+FFFD, and two different names could become equal.
+   * not UTF-8, because replacing them with U+FFFD could make two different names equal.
    */
   name(): string {
     const end = this.delimitedEnd();
@@ -124,7 +121,7 @@ export class WireReader {
     this.end = end;
   }
 
-  /** Skips the value of the field whose tag was read last. */
+  /** Skips the value of the field whose tag was just read. */
   skip(depth = 0): void {
     const { field, wireType } = this;
     const start = this.position;
@@ -170,7 +167,7 @@ export class WireReader {
   }
 }
 
-// These are functions instead of methods, so that bundlers can remove the functions that a page does not use.
+// These are functions instead of methods so that bundlers can remove those that a page does not use.
 
 const WORDS: DataView = /* @__PURE__ */ new DataView(/* @__PURE__ */ new ArrayBuffer(8));
 
@@ -189,7 +186,7 @@ export function readUint64(reader: WireReader): bigint {
     } else high |= bits << (shift - 32);
   }
   if (high === 0) return BigInt(low >>> 0);
-  // Shifting bigints would create a new bigint for each shift.
+  // Use a DataView, because shifting bigints would create a new bigint for each shift.
   WORDS.setUint32(0, high);
   WORDS.setUint32(4, low);
   return WORDS.getBigUint64(0);

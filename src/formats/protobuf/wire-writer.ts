@@ -15,8 +15,8 @@ export class WireWriter {
   private chunkStart = 0;
 
   /**
-   * If `chunks` is given, large arrays of the caller are appended to it without a copy, and `size` is the size of all
-   * other bytes.
+   * If `chunks` is given, the caller's large arrays are appended to it without a copy, and `size` is the total size of
+   * all other bytes.
    */
   constructor(size: number, chunks?: Bytes[]) {
     this.bytes = new Uint8Array(size);
@@ -69,7 +69,7 @@ export class WireWriter {
     }
   }
 
-  /** Writes memory of the caller. Memory that is not copied must not change until it is sent. */
+  /** Writes the caller's memory. Memory that is not copied must not change until it is sent. */
   memory(bytes: Bytes): void {
     if (this.chunks === undefined || bytes.length < MIN_CHUNK_BYTES) return this.raw(bytes);
     this.endChunk();
@@ -82,7 +82,7 @@ export class WireWriter {
     this.chunkStart = this.position;
   }
 
-  /** Writes tag, length and bytes of a field. */
+  /** Writes a field's tag, length and bytes. */
   delimited(field: number, bytes: Uint8Array): void {
     this.tag(field, LENGTH_DELIMITED);
     this.varint(bytes.length);

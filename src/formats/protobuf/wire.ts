@@ -1,7 +1,7 @@
 /**
- * The part of the protobuf wire format that tensors need: https://protobuf.dev/programming-guides/encoding. It is
- * implemented here because a packed `repeated float` has the memory layout of a `Float32Array`. A general-purpose
- * library copies such a field number by number.
+ * The part of the protobuf wire format that tensors need: https://protobuf.dev/programming-guides/encoding. Implemented
+ * here because a packed `repeated float` has the memory layout of a `Float32Array`, but a general-purpose library
+ * copies such a field number by number.
  */
 
 export const VARINT = 0;
@@ -16,8 +16,8 @@ export const MAP_VALUE = 2;
 /** Maximum size of a varint in bytes: 64 bits, with seven bits in each byte. */
 export const MAX_VARINT_BYTES = 10;
 
-// Both decoders keep a byte order mark. They are shared, because creating a decoder takes longer than decoding a name.
-// They are created on first use, because this package must be importable in jest-environment-jsdom, which has no
+// Both decoders keep a byte order mark. They are shared because creating a decoder takes longer than decoding a name.
+// They are created on first use because this package must be importable in jest-environment-jsdom, which does not have
 // TextDecoder.
 let decoder: TextDecoder | undefined;
 let strictDecoder: TextDecoder | undefined;
@@ -34,10 +34,10 @@ export function fromStrictUtf8(bytes: Uint8Array): string {
   return strictDecoder.decode(bytes);
 }
 
-/** Whether typed arrays have the byte order of the wire, as on all current hosts. */
+/** Whether typed arrays have the wire format's byte order, as on all current hosts. */
 export const LITTLE_ENDIAN: boolean = /* @__PURE__ */ (() => new Uint8Array(new Uint16Array([1]).buffer)[0] === 1)();
 
-/** Returns the size in bytes of a non-negative safe integer as a varint. */
+/** Returns the size of a non-negative safe integer when encoded as a varint, in bytes. */
 export function varintSize(value: number): number {
   let size = 1;
   for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) size++;

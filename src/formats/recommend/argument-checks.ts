@@ -2,7 +2,7 @@ import { argumentRangeError, argumentTypeError, type EasArgumentErrorCode, show 
 import { typedArrayName } from "../../util/realms.js";
 import { checkFullName, checkName } from "../tensor/request-inputs.js";
 
-/** One half of a surrogate pair. With the flag `u`, a complete pair is one character and does not match. */
+/** Matches one half of a surrogate pair. With the `u` flag, a complete pair is one character and does not match. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /** Returns a string, or throws a `RangeError` if UTF-8 cannot encode it. The error message begins with `of`. */
@@ -21,12 +21,12 @@ export function checkString(argument: string, value: string): string {
   return checkText(argument, checkName(argument, value), "ERR_EAS_ARG_FEED");
 }
 
-/** Checks the name of a feature, or the key of metadata, and returns the text. The text must not be empty. */
+/** Checks a feature name or a metadata key and returns the text. The text must not be empty. */
 export function checkFeatureName(argument: string, value: string): string {
   return checkText(argument, checkFullName(argument, value), "ERR_EAS_ARG_FEED");
 }
 
-/** Checks the id of an item and returns the text that is sent. */
+/** Checks an item id and returns the text to send. */
 export function itemIdText(id: unknown): string {
   if (typeof id === "bigint") return id.toString();
   if (typeof id === "string") return checkText("id", id, "ERR_EAS_ARG_FEED");
@@ -42,7 +42,7 @@ export function itemIdText(id: unknown): string {
   return id.toString();
 }
 
-/** Checks a value of metadata and returns the text that is sent. */
+/** Checks a metadata value and returns the text to send. */
 export function metaText(key: string, value: unknown): string {
   const of = `the value of metadata ${show(key)}`;
   if (typeof value === "bigint") return value.toString();

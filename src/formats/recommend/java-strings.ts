@@ -4,8 +4,8 @@ import { argumentRangeError, show } from "../../util/argument-errors.js";
 export type NamedTexts = readonly (readonly [name: string, texts: readonly string[]])[];
 
 /**
- * Parses the argument of Java's `appendUserFeatureString`, which has one value per name, and of
- * `appendContextFeatureString`, which has any number of values.
+ * Parses the argument of Java's `appendUserFeatureString`, with one value per name, or `appendContextFeatureString`,
+ * with any number of values.
  */
 export function splitFeatures(
   text: string,
@@ -29,7 +29,7 @@ export function splitFeatures(
 
 /** Parses the argument of Java's `appendItemStr`. */
 export function splitItems(text: string): string[] {
-  // Java's `split` returns a text without a comma as a whole, even if the text is empty.
+  // Java's `split` returns text without a comma as a single part, even if the text is empty.
   return text === "" ? [""] : withoutTrailingEmpty(text.split(","));
 }
 
@@ -40,7 +40,7 @@ function withoutTrailingEmpty(pieces: readonly string[]): string[] {
   return pieces.slice(0, length);
 }
 
-/** Replaces the U+001D between the elements of a nested list with commas, which the service expects. */
+/** Replaces each U+001D between the elements of a nested list with a comma, as the service expects. */
 function userText(text: string): string {
   return text.indexOf("|") > 0 && text.indexOf("\u001d") > 0 ? text.replaceAll("\u001d", ",") : text;
 }

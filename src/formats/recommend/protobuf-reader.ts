@@ -16,7 +16,7 @@ export type RecommendFormat = "EasyRec" | "TorchRec";
 /** Number of members of `PBFeature` in each format. EasyRec has only the first four members. */
 const FEATURE_FIELDS: Readonly<Record<RecommendFormat, number>> = { EasyRec: 4, TorchRec: 30 };
 
-/** For each element type of a list, the kind of tensor field whose values have the same encoding. */
+/** The kind of tensor field whose values are encoded like the elements of a list, by element type. */
 const VALUE_FIELDS: Readonly<Record<Scalar, ValueField>> = {
   INT: "int",
   INT64: "int64",
@@ -27,7 +27,7 @@ const VALUE_FIELDS: Readonly<Record<Scalar, ValueField>> = {
 
 /**
  * Copies a serialized `PBRequest` and reads the copy. Checks that all parts of the message are complete, because they
- * are forwarded. Throws a `TypeError` or `RangeError`.
+ * are forwarded unchanged. Throws a `TypeError` or `RangeError`.
  */
 export function readFeed(data: Uint8Array, format: RecommendFormat): content.RequestContent {
   if (!isBytes(data)) {
@@ -64,7 +64,7 @@ class FeedReader extends WireReader {
     return this.#content;
   }
 
-  /** Reads the value of the field whose tag was read last. Returns false if the format does not have this field. */
+  /** Reads the value of the field whose tag was just read. Returns false if the format does not have this field. */
   #readField(): boolean {
     const into = this.#content;
     const { field } = this;
@@ -119,7 +119,7 @@ class FeedReader extends WireReader {
     return this.name();
   }
 
-  /** Reads an entry of a map and returns its key. Calls `readValue` to read the value. */
+  /** Reads a map entry and returns its key. Calls `readValue` to read the value. */
   #entry(readValue: () => void): string {
     this.#expect(LENGTH_DELIMITED);
     let key = "";
@@ -185,7 +185,7 @@ class FeedReader extends WireReader {
     }
   }
 
-  /** Checks a message whose only known field has the number 1. Calls `check` for each value of this field. */
+  /** Checks a message whose only known field has number 1. Calls `check` for each value in this field. */
   #eachElement(check: () => void): void {
     this.#expect(LENGTH_DELIMITED);
     this.nested(() => {
@@ -205,7 +205,7 @@ class FeedReader extends WireReader {
   #checkElements(scalar: Scalar): void {
     if (scalar === "STRING") return this.#checkScalar(scalar);
     const { field, wireType } = this;
-    // The tensor is discarded: the values are read only to check that they are complete.
+    // Discard the tensor: the values are read only to check that they are complete.
     if (!readArrayValues(this, new RawTensor(this.bytes, ""), VALUE_FIELDS[scalar])) {
       this.fail(`field ${field} has the wire type ${wireType}`);
     }

@@ -2,9 +2,9 @@ import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE } from "../protobuf/wire.js";
 import type { WireReader } from "../protobuf/wire-reader.js";
 
 /**
- * Reads an entry of a map with string keys. `empty` creates the value of an entry that does not contain one.
- * `readValue` reads a value. It receives the previous value of the same entry, so that it can merge messages. If
- * several entries have the same key, the last one is used. A missing key is read as the empty string.
+ * Reads an entry of a map with string keys. `empty` creates the value for an entry that does not contain one.
+ * `readValue` reads a value and receives the entry's previous value, so that it can merge messages. If several entries
+ * have the same key, the last one is used. A missing key is treated as the empty string.
  */
 export function readEntry<V>(
   reader: WireReader,

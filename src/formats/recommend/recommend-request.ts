@@ -6,7 +6,7 @@ import { itemIdText } from "./argument-checks.js";
 import { type RecommendFormat, readFeed } from "./protobuf-reader.js";
 import { RequestContent } from "./request-content.js";
 
-/** Base class of the requests for recommendation processors. */
+/** Base class for requests to recommendation processors. */
 export abstract class RecommendRequest {
   readonly compression: Compression | undefined;
   /** @internal */
@@ -26,13 +26,13 @@ export abstract class RecommendRequest {
     return this;
   }
 
-  /** Sets the number of neighbors that the service returns when it retrieves items by vector search (Faiss). */
+  /** Sets the number of neighbors that the service returns for item retrieval by vector search (Faiss). */
   setFaissNeighNum(neighbors: number): this {
     this.content.faissNeighNum = checkInt32("neighbors", neighbors, 0);
     return this;
   }
 
-  /** Sets the level of debugging information about features in the response. Default 0: none. */
+  /** Sets how much debugging information about features the response contains. Default 0: none. */
   setDebugLevel(debugLevel = 0): this {
     this.content.debugLevel = checkInt32("debugLevel", debugLevel);
     return this;
@@ -40,9 +40,10 @@ export abstract class RecommendRequest {
 
   /**
    * Merges a serialized `PBRequest` into this request, as protobuf merges messages: item ids are appended, and features
-   * and metadata of the same name are replaced. The bytes are copied. Unknown fields are forwarded. `debugLevel`
+   * and metadata with the same name are replaced. The bytes are copied. Unknown fields are forwarded. `debugLevel`
    * overrides the level in the message. If `debugLevel` is omitted, the level in the message is used, whereas the
-   * official SDKs use 0. If the bytes are invalid, throws a `RangeError` with the position and changes nothing.
+   * official SDKs use 0. Throws a `RangeError` with the position if the bytes are invalid, and changes nothing in that
+   * case.
    */
   addFeed(data: Uint8Array, debugLevel?: number): this {
     const level = debugLevel === undefined ? undefined : checkInt32("debugLevel", debugLevel);
@@ -52,15 +53,15 @@ export abstract class RecommendRequest {
   }
 
   /**
-   * Serializes the request. The service matches the values of context and item features to items by position. Throws a
-   * `RangeError` if two features have different numbers of values, or if a feature has more or fewer values than there
-   * are items. A feature with one value is always accepted.
+   * Serializes the request. The service matches the values of context and item features to items by position.
+   * Therefore, throws a `RangeError` if two features have different numbers of values, or if the number of values
+   * differs from the number of items. A feature with one value is always accepted.
    */
   toBinary(): Bytes {
     return this.content.toBinary();
   }
 
-  /** Returns the names of all features, and the number of other parts, for logs. */
+  /** Returns all feature names and the number of other parts for logs. */
   toString(): string {
     return `${this.#format}Request { ${this.content} }`;
   }

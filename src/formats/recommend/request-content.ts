@@ -19,16 +19,16 @@ export const FEATURES = 1;
 export interface FeatureList {
   /** Serialized `PBFeature`s. */
   readonly values: Uint8Array[];
-  /** Unknown fields of an added message, unchanged. */
+  /** Unknown fields from an added message, unchanged. */
   readonly unknown: Uint8Array[];
 }
 
 /**
- * The content of a request. Features are stored as serialized bytes, so that later changes to the caller's values have
- * no effect.
+ * A request's content. Features are stored as serialized bytes, so that later changes to the caller's values have no
+ * effect.
  */
 export class RequestContent {
-  // This field is undefined until it is set, so that `merge` can tell whether to replace it.
+  // Undefined until set, so that `merge` can tell whether to replace it.
   debugLevel: number | undefined = undefined;
   faissNeighNum: number | undefined = undefined;
   readonly userFeatures: Map<string, Uint8Array> = new Map();
@@ -36,7 +36,7 @@ export class RequestContent {
   readonly contextFeatures: Map<string, FeatureList> = new Map();
   readonly itemFeatures: Map<string, FeatureList> = new Map();
   readonly metaData: Map<string, string> = new Map();
-  /** Unknown fields of an added message, unchanged. */
+  /** Unknown fields from an added message, unchanged. */
   readonly unknown: Uint8Array[] = [];
   /** The number of item ids before `keepOneItemId` removed all but the first. */
   #itemsBefore: number | undefined = undefined;
@@ -61,7 +61,7 @@ export class RequestContent {
     this.faissNeighNum = other.faissNeighNum ?? this.faissNeighNum;
     this.addItemIds(other.itemIds);
     for (const field of other.unknown) this.unknown.push(field);
-    // Entries of a map are replaced, not merged.
+    // Map entries are replaced, not merged.
     takeOver(this.userFeatures, other.userFeatures);
     takeOver(this.contextFeatures, other.contextFeatures);
     takeOver(this.itemFeatures, other.itemFeatures);
@@ -85,7 +85,7 @@ export class RequestContent {
     ]);
   }
 
-  /** Returns names and counts, for logs. The result contains no values, because they can be personal data. */
+  /** Returns names and counts for logs, but no values, because they may be personal data. */
   toString(): string {
     const lists = (features: ReadonlyMap<string, FeatureList>) =>
       Array.from(features, ([name, { values }]) => `${name} (${values.length})`);
@@ -129,12 +129,11 @@ function verbatim(bytes: Uint8Array): EncodedField {
 }
 
 /**
- * Throws a `RangeError` for lists that the service cannot match by position. A feature with one value is accepted. The
- * assumption, which is not documented, is that a processor may apply the value to all items. A feature without values
- * is ignored.
+ * Throws a `RangeError` for lists that the service cannot match by position. Accepts a feature with one value, because
+ * a processor may apply it to all items (this is not documented). Ignores a feature without values.
  */
 function checkLengths(kind: string, features: ReadonlyMap<string, FeatureList>, items: number): void {
-  const rule = "the service matches values to items by position, so give one value for each item, or a single value";
+  const rule = "the service matches values to items by position, so pass one value for each item, or a single value";
   let first: { readonly name: string; readonly length: number } | undefined;
   for (const [name, { values }] of features) {
     const { length } = values;

@@ -3,20 +3,20 @@ import { type EncodedField, int32, text } from "../protobuf/encoded-field.js";
 import { FIXED32, FIXED64, LENGTH_DELIMITED, tagSize, VARINT } from "../protobuf/wire.js";
 import { checkText } from "./argument-checks.js";
 
-/** The types of values, of list elements, and of keys and values of maps. */
+/** The types of values, list elements, and map keys and values. */
 export type Scalar = "INT" | "INT64" | "STRING" | "FLOAT" | "DOUBLE";
 
 /** The value and the dtype that an error message refers to. */
 export interface Place {
   /** The value, for example `user feature "age"`. */
   readonly of: string;
-  /** The dtype, as the caller wrote it. */
+  /** The dtype as passed by the caller. */
   readonly dtype: string;
 }
 
 interface ScalarTraits {
   readonly wireType: number;
-  /** Describes valid values in error messages. */
+  /** Description of valid values for error messages. */
   readonly right: string;
   /** Encodes a value, even if it is 0 or empty. Returns undefined if the value is not valid. */
   encode(field: number, value: unknown, place: Place): EncodedField | undefined;
@@ -26,7 +26,7 @@ const SCALARS: Readonly<Record<Scalar, ScalarTraits>> = {
   INT: {
     wireType: VARINT,
     right: "it must be an integer from -2147483648 to 2147483647",
-    // `value | 0` differs from every number that is not a 32-bit integer, such as fractions and NaN.
+    // `value | 0` equals `value` only for a 32-bit integer, not for fractions or NaN.
     encode: (field, value) => (typeof value === "number" && (value | 0) === value ? int32(field, value) : undefined),
   },
   INT64: {
@@ -72,7 +72,7 @@ export function wireTypeOf(scalar: Scalar): number {
 }
 
 /**
- * Returns a 64-bit integer as a bigint. Returns undefined for any other value, and for a number that may have been
+ * Returns a 64-bit integer as a bigint. Returns undefined for any other value and for a number that may have been
  * rounded.
  */
 export function toInt64(value: unknown): bigint | undefined {

@@ -24,7 +24,7 @@ const FIELD_NUMBERS: Readonly<Record<ValueField, number>> = {
 /** The only field of `ArrayShape` (TF, Torch, Caffe) and of `Shape` (Blade). */
 const DIM = 1;
 
-/** The enum `ArrayDataType`. Its numbers are the same as in TensorFlow. */
+/** The `ArrayDataType` enum, with the same numbers as in TensorFlow. */
 const DTYPE_NUMBERS: Readonly<Record<TFDType, number>> = {
   DT_FLOAT: 1,
   DT_DOUBLE: 2,
@@ -51,7 +51,7 @@ const DTYPES: ReadonlyMap<number, DType> = /* @__PURE__ */ (() => byNumber(DTYPE
 /** The TensorFlow format. */
 export const TF: TensorFormat<TFDType> = /* @__PURE__ */ formatOf(DTYPE_NUMBERS);
 
-/** The PyTorch format. It has the same dtypes as the TensorFlow format, but no field for booleans. */
+/** The PyTorch format. Has the same dtypes as the TensorFlow format except booleans. */
 export const TORCH: TensorFormat<TorchDType> = {
   checkDType(dtype, of) {
     if (dtype === "DT_BOOL") {
@@ -74,7 +74,7 @@ export function encodeArray(format: TensorFormat<TFDType>, field: number, tensor
   ]);
 }
 
-/** Checks named tensors and encodes them as the `map<string, ArrayProto>` in `field`. */
+/** Checks named tensors and encodes them as a `map<string, ArrayProto>` in `field`. */
 export function encodeTensorMap(
   format: TensorFormat<TFDType>,
   field: number,
@@ -96,9 +96,7 @@ export function encodeShape(field: number, shape: readonly number[]): EncodedFie
 
 const FIELDS: ReadonlyMap<number, ValueField> = /* @__PURE__ */ (() => byNumber(FIELD_NUMBERS))();
 
-/**
- * The wire type of an unpacked element, and the size in bytes of an element in a packed field, which is 0 for varints.
- */
+/** The wire type of an unpacked element and the size of a packed element in bytes (0 for varints), by kind of field. */
 const ELEMENTS: Readonly<Record<ValueField, { readonly alone: number; readonly width: number }>> = {
   float: { alone: FIXED32, width: 4 },
   double: { alone: FIXED64, width: 8 },
@@ -110,8 +108,7 @@ const ELEMENTS: Readonly<Record<ValueField, { readonly alone: number; readonly w
 
 /**
  * Reads an `ArrayProto` and merges it into `raw`, as protobuf requires. Records the positions of the values and checks
- * that the values are complete. `RawTensor` copies the values when they are requested. Values in the field
- * `unsupported` are skipped.
+ * that they are complete; `RawTensor` copies them on request. Skips values in the field `unsupported`.
  */
 export function readArray(reader: WireReader, raw: RawTensor, unsupported?: ValueField): void {
   while (reader.tag()) {
@@ -131,8 +128,8 @@ export function readArray(reader: WireReader, raw: RawTensor, unsupported?: Valu
 }
 
 /**
- * Records the position of the values in the current field, which can be packed or unpacked, and skips the values.
- * Returns false if the field has another wire type.
+ * Records the position of the values in the current field, which may be packed or unpacked, and skips them. Returns
+ * false if the field has a different wire type.
  */
 export function readArrayValues(reader: WireReader, raw: RawTensor, field: ValueField): boolean {
   const { alone, width } = ELEMENTS[field];
@@ -156,7 +153,7 @@ export function readArrayValues(reader: WireReader, raw: RawTensor, field: Value
 
 /**
  * Reads an entry of a `map<string, tensor>`. If several entries have the same key, the last one is used. A missing key
- * is read as the empty string. Key and value can be in either order.
+ * is treated as the empty string. The key and the value can be in either order.
  */
 export function readTensorMap(
   reader: WireReader,
@@ -175,7 +172,7 @@ export function readTensorMap(
         reader.skip();
       }
     }
-    // Values are read after the key, because error messages contain the key.
+    // Read the value after the key, because error messages contain the key.
     const raw = new RawTensor(reader.bytes, `output ${show(key)}`);
     const { position } = reader;
     for (const value of values) {
@@ -192,7 +189,7 @@ export function readShape(reader: WireReader, dimensions: bigint[]): void {
   while (reader.tag()) if (reader.field !== DIM || !readSizes(reader, dimensions)) reader.skip();
 }
 
-/** Reads dimensions, which can be packed or unpacked. Returns false if the field has another wire type. */
+/** Reads dimensions, which may be packed or unpacked. Returns false if the field has a different wire type. */
 export function readSizes(reader: WireReader, dimensions: bigint[]): boolean {
   if (reader.wireType === VARINT) dimensions.push(reader.int64());
   else if (reader.wireType === LENGTH_DELIMITED) {

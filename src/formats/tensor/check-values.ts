@@ -3,7 +3,7 @@ import { isBytes, typedArrayName } from "../../util/realms.js";
 import { type ContentOf, checkDTypeOf, type DType, type NumberArray, traitsOf } from "./dtype.js";
 import { checkShape, type Tensor } from "./tensor.js";
 
-/** The dtypes of a request format, and the function that checks its values. */
+/** A request format's dtypes and the function that checks its values. */
 export interface TensorFormat<D extends DType> {
   /**
    * Returns `dtype`, or throws a `TypeError` if the format does not support it. `of` is the name of the input in error
@@ -20,7 +20,7 @@ export function formatOf<D extends DType>(dtypes: Readonly<Record<D, unknown>>):
 }
 
 /**
- * Checks dtype, shape and values of a tensor and returns its dtype. `of` is the name of the input in error messages.
+ * Checks a tensor's dtype, shape and values and returns the dtype. `of` is the name of the input in error messages.
  * Requests check their tensors when they are added and when they are serialized, because the caller can change the
  * arrays in between.
  */
@@ -50,7 +50,7 @@ export function checkValues(content: ContentOf<DType>, dtype: DType, of: string)
         const name = dtype === "DT_HALF" ? "fromFloat16" : "fromBFloat16";
         throw argumentTypeError(
           "ERR_EAS_ARG_CONTENT",
-          `${of}: content is a Uint16Array, which may hold the bits of ${dtype}. This format sends floats: pass ${name}(content)`,
+          `${of}: content is a Uint16Array, which may contain the bits of ${dtype} values. This format sends floats: pass ${name}(content)`,
         );
       }
   }
@@ -72,7 +72,7 @@ function checkIntegers(content: NumberArray, dtype: DType, of: string): void {
   const { integers = Int32Array, range } = traitsOf(dtype);
   if (typedArrayName(content) === integers.name) return;
   const [min, max] = range ?? [-2_147_483_648, 2_147_483_647];
-  // The loop does not call `check`, because a function call for each element takes longer than these comparisons.
+  // Inline the comparisons, because a function call for each element would take longer.
   for (let i = 0; i < content.length; i++) {
     const value = content[i];
     if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {

@@ -2,8 +2,8 @@ import { argumentTypeError, show } from "../../util/argument-errors.js";
 import type { Bytes } from "../request.js";
 
 /**
- * The type of a tensor's elements. All formats use these names, because the numbers on the wire differ: INT32 is 3 in
- * TF and 2 in Blade.
+ * The type of a tensor's elements. All formats share these names, although the numbers on the wire differ: INT32 is 3
+ * in TF and 2 in Blade.
  */
 export type DType =
   | "DT_FLOAT"
@@ -62,7 +62,7 @@ export type Uint32Values = ReturnType<Uint32Array["slice"]>;
 export type BigInt64Values = ReturnType<BigInt64Array["slice"]>;
 export type BigUint64Values = ReturnType<BigUint64Array["slice"]>;
 
-/** A `Float16Array`, on runtimes that have it: Node 24, Deno, Bun and current browsers. */
+/** A `Float16Array`, which exists in Node 24, Deno, Bun and current browsers. */
 export interface Float16Values extends ArrayLike<number>, ArrayBufferView {
   readonly [Symbol.toStringTag]: "Float16Array";
 }
@@ -92,9 +92,9 @@ interface ValuesByDType {
 }
 
 /**
- * The array in which values of a dtype are returned: the typed array of the dtype, `boolean[]` for BOOL, `Uint8Array[]`
- * for STRING. HALF and BFLOAT16 are returned as 32-bit floats. For COMPLEX dtypes, the array has two entries for each
- * element: the real and the imaginary part.
+ * The array type in which values of a dtype are returned: the dtype's typed array, `boolean[]` for BOOL, or
+ * `Uint8Array[]` for STRING. HALF and BFLOAT16 are returned as 32-bit floats. For COMPLEX dtypes, the array contains
+ * two entries per element: the real part and the imaginary part.
  */
 export type ValuesOf<D extends DType> = ValuesByDType[D];
 
@@ -113,8 +113,8 @@ export type NumberArray =
   | Float16Values;
 
 /**
- * The arrays that are accepted as the content of a tensor, one-dimensional and in C order. Every element must fit the
- * dtype. No element is rounded or wrapped, except that a float dtype takes any number and sends the nearest float.
+ * Arrays accepted as tensor content, one-dimensional and in C order. Every element must fit the dtype. Elements are
+ * never rounded or wrapped, except that float dtypes accept any number and send the nearest float.
  */
 export type ContentOf<D extends DType> = D extends "DT_STRING"
   ? readonly (string | Uint8Array)[]
@@ -133,13 +133,13 @@ export type ValueField = "float" | "double" | "int" | "int64" | "string" | "bool
 export type IntegerValues = Int8Values | Int16Values | Int32Values | Bytes | Uint16Values;
 
 interface DTypeTraits {
-  /** Undefined for dtypes that only the ONNX format has, which sends them as raw memory. */
+  /** Undefined for dtypes that only the ONNX format supports and sends as raw memory. */
   readonly field: ValueField | undefined;
-  /** Number of entries in the value field for each element. */
+  /** Number of entries per element in the value field. */
   readonly entries: 1 | 2;
   /** Minimum and maximum value, for dtypes that do not include all 32-bit integers. */
   readonly range?: readonly [min: number, max: number];
-  /** Constructor of the array for integers of fewer than 32 bits. */
+  /** Array constructor for integers with fewer than 32 bits. */
   readonly integers?: new (
     values: Int32Array,
   ) => IntegerValues;
@@ -176,7 +176,7 @@ const TRAITS: Readonly<Record<DType, DTypeTraits>> = {
   DT_UINT64: { field: undefined, entries: 1 },
 };
 
-/** Returns `dtype`, or throws a `TypeError` if it is not the name of a dtype. The error message begins with `of`. */
+/** Returns `dtype`, or throws a `TypeError` if it is not a dtype name. The error message begins with `of`. */
 export function checkDType(dtype: unknown, of: string): DType {
   return checkDTypeOf(TRAITS, dtype, of);
 }
@@ -217,7 +217,7 @@ export function checkDTypeOf<D extends DType>(table: Readonly<Record<D, unknown>
   return dtype as D;
 }
 
-/** Returns how a dtype is encoded. */
+/** Returns the encoding of a dtype. */
 export function traitsOf(dtype: DType): DTypeTraits {
   return TRAITS[dtype];
 }

@@ -17,8 +17,8 @@ const ENCODERS: Readonly<Record<ValueField, Encoder>> = {
 };
 
 /**
- * Computes the field of a tensor's elements, which `checkValues` has checked. A `Float32Array` or `Float64Array` that
- * matches the dtype is not copied: its memory is read when the field is written.
+ * Computes the field for a tensor's elements, which must have passed `checkValues`. A `Float32Array` or `Float64Array`
+ * that matches the dtype is not copied; its memory is read when the field is written.
  */
 export function encodeValues(field: number, content: ContentOf<DType>, dtype: DType): EncodedField {
   const { field: kind } = traitsOf(dtype);
@@ -40,15 +40,15 @@ function encodeIntegers(field: number, content: NumberArray): EncodedField {
   let size = 0;
   for (let i = 0; i < content.length; i++) {
     const value = content[i] as number;
-    // A negative number takes ten bytes: its sign is extended to 64 bits, which adds five bytes.
+    // A negative number needs ten bytes, because its sign is extended to 64 bits, which adds five bytes.
     size += varintBytes(32 - Math.clz32(value | 1)) + ((value >> 31) & 5);
   }
   return packed(field, size, (writer) => writeIntegers(writer, content));
 }
 
 /**
- * Returns the size in bytes of a varint of 1 to 64 bits, which is the number of bits divided by seven, rounded up. The
- * function does not branch on the length, because the processor would mispredict the branch for numbers of mixed size.
+ * Returns the size of a varint with 1 to 64 bits, in bytes: the number of bits divided by seven, rounded up. Does not
+ * branch on the length, because the processor would mispredict the branch for numbers of mixed size.
  */
 function varintBytes(bits: number): number {
   return (bits * 9 + 64) >>> 6;
@@ -79,7 +79,7 @@ function encodeInt64s(
   field: number,
   content: NumberArray | readonly (number | bigint)[] | BigInt64Array,
 ): EncodedField {
-  // The elements are read as pairs of low and high 32 bits. Reading each element as a bigint would take five times as
+  // Read each element as a low and a high half of 32 bits, because reading it as a bigint would take five times as
   // long.
   const halves =
     LITTLE_ENDIAN && typedArrayName(content) === "BigInt64Array"

@@ -2,17 +2,17 @@ import { argumentRangeError, argumentTypeError, show } from "../../util/argument
 import { typedArrayName } from "../../util/realms.js";
 import type { Float32Values, Uint16Values } from "./dtype.js";
 
-/*
- * This file works on bit patterns, because an engine can change the bits of a NaN that it reads as a number. A binary16
- * number has 5 exponent bits and 10 fraction bits. A bfloat16 number has 8 and 7, and a 32-bit float has 8 and 23.
+/**
+ * This file works on bit patterns, because a JavaScript engine may change the bits of a NaN that it reads as a number.
+ * A binary16 number has 5 exponent bits and 10 fraction bits. A bfloat16 number has 8 and 7, a 32-bit float 8 and 23.
  */
 
 const FLOAT32_INFINITY = 0x7f80_0000;
 
 /**
- * Rounds numbers to binary16 (IEEE 754, `DT_HALF`) and returns their bits in new memory. Rounds to nearest, ties to
- * even. Numbers with a magnitude of at least 65,520 become infinite. NaN stays NaN. Throws a `TypeError` if an element
- * is not a number.
+ * Rounds numbers to binary16 (IEEE 754, `DT_HALF`) and returns their bits in new memory. Rounds to the nearest value,
+ * ties to even. Numbers with a magnitude of at least 65,520 become infinite. NaN stays NaN. Throws a `TypeError` if an
+ * element is not a number.
  *
  * @example
  * const bits = toFloat16([1, 0.5]); // Uint16Array [0x3c00, 0x3800]
@@ -22,24 +22,24 @@ export function toFloat16(values: Float32Array | ArrayLike<number>): Uint16Value
 }
 
 /**
- * Converts the bits of binary16 numbers to numbers in new memory. The conversion is exact. Throws a `RangeError` if an
- * element is not an integer from 0 to 65,535.
+ * Converts binary16 bits to numbers, in new memory. The conversion is exact. Throws a `RangeError` if an element is not
+ * an integer from 0 to 65,535.
  */
 export function fromFloat16(bits: Uint16Array | ArrayLike<number>): Float32Values {
   return widen(bits, float32BitsOfFloat16);
 }
 
 /**
- * Rounds numbers to bfloat16 (`DT_BFLOAT16`) and returns their bits in new memory. Rounds to nearest, ties to even.
- * Throws a `TypeError` if an element is not a number.
+ * Rounds numbers to bfloat16 (`DT_BFLOAT16`) and returns their bits in new memory. Rounds to the nearest value, ties to
+ * even. Throws a `TypeError` if an element is not a number.
  */
 export function toBFloat16(values: Float32Array | ArrayLike<number>): Uint16Values {
   return convert(values, bfloat16Bits);
 }
 
 /**
- * Converts the bits of bfloat16 numbers to numbers in new memory. The conversion is exact. Throws a `RangeError` if an
- * element is not an integer from 0 to 65,535.
+ * Converts bfloat16 bits to numbers, in new memory. The conversion is exact. Throws a `RangeError` if an element is not
+ * an integer from 0 to 65,535.
  */
 export function fromBFloat16(bits: Uint16Array | ArrayLike<number>): Float32Values {
   return widen(bits, (bits) => bits << 16);
@@ -88,8 +88,8 @@ function bitsOf(floats: Float32Array): Uint32Array {
 
 /**
  * Converts numbers to 32-bit floats, rounded to odd, and returns their bits. Rounding to odd truncates an inexact
- * number and sets its last bit. The result preserves whether the number is above or below a tie. Otherwise, rounding to
- * nearest twice would round 1 + 2^-11 + 2^-30 down.
+ * number and sets its last bit, which preserves whether the number is above or below a tie. With rounding to nearest,
+ * the second rounding would wrongly round 1 + 2^-11 + 2^-30 down.
  */
 function bitsRoundedToOdd(values: ArrayLike<number>): Uint32Array {
   const floats = Float32Array.from(values);
@@ -111,7 +111,7 @@ function float16Bits(bits: number): number {
   // 65,520 is halfway between 65,504, the largest finite binary16 number, and 65,536.
   if (magnitude >= 0x477f_f000) return sign | 0x7c00;
   if (magnitude >= 0x3880_0000) {
-    // The bias of the exponent changes from 127 to 15.
+    // Change the exponent bias from 127 to 15.
     return sign | roundedShift(magnitude - 0x3800_0000, 13);
   }
   // Below 2^-14, binary16 numbers are multiples of 2^-24. Numbers of at most 2^-25 are rounded to 0.
@@ -120,7 +120,7 @@ function float16Bits(bits: number): number {
   return sign | roundedShift((magnitude & 0x7f_ffff) | 0x80_0000, 126 - exponent);
 }
 
-/** Shifts right, and rounds to nearest, ties to even. A carry increments the exponent, as intended. */
+/** Shifts right and rounds to the nearest value, ties to even. A carry increments the exponent, as intended. */
 function roundedShift(value: number, by: number): number {
   const shifted = value >>> by;
   const rest = value & ((1 << by) - 1);

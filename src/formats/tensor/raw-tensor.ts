@@ -15,7 +15,7 @@ import {
 } from "./dtype.js";
 import { makeTensor, type Tensor, tensorText } from "./tensor.js";
 
-/** A range of the response that contains values of a tensor. */
+/** A range in the response that contains tensor values. */
 interface Segment {
   readonly field: ValueField;
   readonly start: number;
@@ -23,18 +23,18 @@ interface Segment {
   readonly count: number;
 }
 
-/** A tensor of a response. It records the positions of its values and reads the values when they are requested. */
+/** A tensor in a response. Records the positions of its values and reads them on request. */
 export class RawTensor {
-  /** Undefined if the response contains no dtype or an unknown dtype. */
+  /** Undefined if the response does not contain a dtype or contains an unknown one. */
   dtype: DType | undefined;
-  /** The number of the dtype in the response, or 0 if the response contains no dtype. */
+  /** The number of the dtype in the response, or 0 if there is none. */
   dtypeNumber = 0;
   /**
-   * The dtypes of the format, if its responses do not contain dtypes. In such a format, the caller must pass the dtype
-   * of a tensor without values.
+   * The format's dtypes, for formats whose responses do not contain dtypes. In such a format, the caller must pass the
+   * dtype for a tensor without values.
    */
   dtypesToName: Readonly<Partial<Record<DType, unknown>>> | undefined;
-  /** Reads the values in formats that do not store them in fields of numbers. */
+  /** Reads the values, for formats that do not store them in numeric fields. */
   read: (() => ValuesOf<DType>) | undefined;
   readonly dimensions: bigint[] = [];
   readonly #bytes: Bytes;
@@ -43,8 +43,8 @@ export class RawTensor {
   constructor(
     bytes: Bytes,
     /**
-     * The start of error messages, such as `output "scores"`. It can be changed, because some formats send the name
-     * after the values.
+     * The start of error messages, such as `output "scores"`. Mutable because some formats send the name after the
+     * values.
      */
     public name: string,
   ) {
@@ -55,7 +55,7 @@ export class RawTensor {
     this.#segments.push({ field, start, end, count });
   }
 
-  /** Whether the response has values in a field. */
+  /** Whether the response contains values in a field. */
   has(field: ValueField): boolean {
     return this.#segments.some((segment) => segment.field === field && segment.count > 0);
   }
@@ -70,8 +70,8 @@ export class RawTensor {
   }
 
   /**
-   * Returns the values in a new array. Throws a `TypeError` if the dtype of the tensor is not `expected`. If `copied`
-   * is false, strings are views of the response.
+   * Returns the values in a new array. Throws a `TypeError` if the tensor's dtype is not `expected`. If `copied` is
+   * false, strings are views of the response.
    */
   values(expected?: DType, copied = true): ValuesOf<DType> {
     const dtype = this.dtype ?? this.#named(expected);
@@ -111,7 +111,7 @@ export class RawTensor {
       case "string":
         return segments.map(({ start, end }) => {
           const view = this.#bytes.subarray(start, end);
-          // The constructor also copies the bytes of a Buffer, unlike `slice`.
+          // Use the constructor, which also copies a Buffer's bytes, unlike `slice`.
           return copied ? new Uint8Array(view) : view;
         });
     }
@@ -132,7 +132,10 @@ export class RawTensor {
     const values = this.values();
     const { dtype } = this;
     if (dtype === "DT_STRING" || dtype === "DT_BOOL") {
-      throw argumentTypeError("ERR_EAS_ARG_DTYPE", `${this.name} is ${dtype}, which has no numbers: use getValues()`);
+      throw argumentTypeError(
+        "ERR_EAS_ARG_DTYPE",
+        `${this.name} is ${dtype}, which does not contain numbers: use getValues()`,
+      );
     }
     return Array.from(values as ArrayLike<number | bigint>, (value, i) => {
       const number = Number(value);
@@ -146,21 +149,21 @@ export class RawTensor {
     });
   }
 
-  /** Returns the values of a STRING tensor as text. Bytes that are not UTF-8 become U+FFFD. */
+  /** Returns a STRING tensor's values as text. Bytes that are not UTF-8 become U+FFFD. */
   strings(): string[] {
     return (this.values("DT_STRING", false) as Bytes[]).map(fromUtf8);
   }
 
   /**
-   * Returns the tensor. If the format does not contain dtypes and the output has no values, returns the shape without a
-   * dtype.
+   * Returns the tensor as plain data. Omits the dtype if it is unknown, because the format does not contain dtypes and
+   * the output has no values.
    */
   toJSON(): unknown {
     const isUntyped = this.dtype === undefined && this.dtypesToName !== undefined;
     return isUntyped ? { shape: this.shape(), data: [] } : this.tensor();
   }
 
-  /** Describes the tensor with its dtype, shape and first values, for logs. Never throws. */
+  /** Returns the tensor's dtype, shape and first values for logs. Never throws. */
   toString(): string {
     try {
       return tensorText(this.dtype, this.dimensions, this.values());
@@ -169,7 +172,7 @@ export class RawTensor {
     }
   }
 
-  /** Returns the bytes of fixed-width values in new memory and in the byte order of the host. */
+  /** Returns the bytes of fixed-width values in new memory, in the host's byte order. */
   memory(segments: readonly Pick<Segment, "start" | "end">[], width: number): ArrayBuffer {
     const { buffer, byteOffset } = this.#bytes;
     const [only] = segments;
@@ -192,7 +195,7 @@ export class RawTensor {
     const values = this.#varints(readInt32s, segments, count, 1);
     const { integers, range } = traitsOf(dtype);
     if (integers === undefined || range === undefined) return values;
-    // A loop is ten times as fast as `find` here.
+    // Use a loop, which is ten times as fast as `find` here.
     for (let i = 0; i < count; i++) {
       const value = values[i] as number;
       if (value < range[0] || value > range[1])
@@ -202,7 +205,7 @@ export class RawTensor {
   }
 
   #int64s(segments: readonly Segment[], count: number): ValuesOf<"DT_INT64"> {
-    // The integers are read as 32-bit halves: creating a bigint for each element takes three times as long.
+    // Read the integers as 32-bit halves, because creating a bigint for each element would take three times as long.
     const halves = this.#varints(readInt64Halves, segments, count, 2);
     if (!LITTLE_ENDIAN) for (let i = 0; i < halves.length; i += 2) halves.subarray(i, i + 2).reverse();
     return new BigInt64Array(halves.buffer);
@@ -215,7 +218,7 @@ export class RawTensor {
     return values;
   }
 
-  /** Reads all varints of the segments with `read`, which writes `width` numbers for each varint. */
+  /** Reads all varints in the segments with `read`, which writes `width` numbers per varint. */
   #varints(read: typeof readInt32s, segments: readonly Segment[], count: number, width: number): Int32Values {
     const values = new Int32Array(count * width);
     let first = 0;
@@ -226,7 +229,7 @@ export class RawTensor {
     return values;
   }
 
-  /** Throws the error for a tensor that cannot be read. */
+  /** Throws an error for a tensor that cannot be read. */
   fail(why: string, offset?: number): never {
     throw new EasDecodeError(`${this.name} ${why}`, { format: "tensor", offset });
   }

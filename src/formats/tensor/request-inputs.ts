@@ -3,7 +3,7 @@ import { checkTensor, type TensorFormat } from "./check-values.js";
 import type { ContentOf, DType } from "./dtype.js";
 import type { Tensor } from "./tensor.js";
 
-/** Checks the arguments of an `addFeed` call, which are a tensor or its parts, and returns the tensor. */
+/** Checks the arguments of an `addFeed` call, either a tensor or its parts, and returns the tensor. */
 export function toTensor(
   format: TensorFormat<DType>,
   first: readonly number[] | Tensor,
@@ -22,7 +22,7 @@ export function toTensor(
   return { shape, dtype: checkTensor(format, given, of), data };
 }
 
-/** Whether an argument that can be a tensor or a shape is a tensor. */
+/** Whether an argument that is a tensor or a shape is a tensor. */
 export function isTensor(argument: readonly number[] | Tensor): argument is Tensor {
   return typeof argument === "object" && argument !== null && "data" in argument;
 }
@@ -60,7 +60,7 @@ export function checkInt32(argument: string, value: number, min = -2_147_483_648
   return value;
 }
 
-/** Formats inputs for logs, with the dtype and shape of each. */
+/** Formats inputs for logs, each with its dtype and shape. */
 export function listFeeds(feeds: Iterable<readonly [unknown, Tensor]>): string {
   return Array.from(feeds, ([name, { dtype, shape }]) => `${name}: ${dtype} [${shape.join(", ")}]`).join("; ");
 }

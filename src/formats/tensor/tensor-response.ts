@@ -4,51 +4,51 @@ import type { DType, ValuesOf } from "./dtype.js";
 import type { RawTensor } from "./raw-tensor.js";
 import type { Tensor } from "./tensor.js";
 
-/** Base class of the responses that contain tensors. `K` identifies an output: its name or its position. */
+/** Base class for responses that contain tensors. `K` identifies an output: its name or its position. */
 export abstract class TensorResponse<K = string> {
   constructor() {
     showAsText(this);
   }
 
-  /** Returns the shape of an output. If the output does not exist, throws a `RangeError` that lists the outputs. */
+  /** Returns an output's shape. Throws a `RangeError` that lists the outputs if the output does not exist. */
   getTensorShape(output: K): number[] {
     return this.find(output).shape();
   }
 
   /**
-   * Returns the values of an output in an array of the type that corresponds to `dtype`. The array is a copy and
-   * belongs to the caller. Throws a `TypeError` if the output has another dtype, a `RangeError` if the output does not
-   * exist, and an `EasDecodeError` if the values are invalid.
+   * Returns an output's values in the array type that corresponds to `dtype`. The array is a copy that belongs to the
+   * caller. Throws a `TypeError` if the output has a different dtype, a `RangeError` if the output does not exist, and
+   * an `EasDecodeError` if the values are invalid.
    */
   getValues<D extends DType>(output: K, dtype: D): ValuesOf<D>;
-  /** Returns the values of an output of any dtype. The array is a copy and belongs to the caller. */
+  /** Returns the values of an output of any dtype. The array is a copy that belongs to the caller. */
   getValues(output: K): ValuesOf<DType>;
   getValues(output: K, dtype?: DType): ValuesOf<DType> {
     return this.find(output).values(dtype);
   }
 
-  /** Returns the dtype, shape and values of an output. */
+  /** Returns an output's dtype, shape and values. */
   getTensor(output: K): Tensor<DType, ValuesOf<DType>> {
     return this.find(output).tensor();
   }
 
   /**
-   * Returns the values of an output as numbers. Throws a `RangeError` for a 64-bit integer that a number cannot
-   * represent exactly, and a `TypeError` for a STRING or BOOL output.
+   * Returns an output's values as numbers. Throws a `RangeError` for a 64-bit integer that a number cannot represent
+   * exactly, and a `TypeError` for a STRING or BOOL output.
    */
   getNumbers(output: K): number[] {
     return this.find(output).numbers();
   }
 
-  /** Returns the values of a STRING output as text. */
+  /** Returns a STRING output's values as text. */
   getStrings(output: K): string[] {
     return this.find(output).strings();
   }
 
   /**
-   * Returns the dtype, shape and data of each output by its name or position, for `JSON.stringify`. 64-bit integers
-   * become decimal strings, and STRING values become text. NaN and infinities become null. Throws `EasDecodeError` if
-   * an output is invalid.
+   * Returns each output's dtype, shape and data, by name or position, for `JSON.stringify`. 64-bit integers become
+   * decimal strings, and STRING values become text. NaN and infinities become null. Throws `EasDecodeError` if an
+   * output is invalid.
    */
   toJSON(): Record<string, unknown> {
     return Object.fromEntries(Array.from(this.all(), ([name, raw]) => [name, raw.toJSON()]));
@@ -61,12 +61,12 @@ export abstract class TensorResponse<K = string> {
   protected abstract all(): Iterable<readonly [string | number, RawTensor]>;
 }
 
-/** Base class of the responses whose outputs have names. */
+/** Base class for responses with named outputs. */
 export abstract class NamedTensorResponse extends TensorResponse {
   /** @internal */
   protected readonly outputs: Map<string, RawTensor> = new Map();
 
-  /** Names of the outputs, in the order of the response. */
+  /** Output names, in response order. */
   get outputNames(): string[] {
     return [...this.outputs.keys()];
   }
@@ -102,7 +102,7 @@ export function outputAt(outputs: readonly RawTensor[], index: number): RawTenso
   throw argumentRangeError("ERR_EAS_ARG_OUTPUT", `output ${show(index)} is not in the response: ${there}`);
 }
 
-/** Formats outputs for logs, each with its first values. */
+/** Formats each output with its first values for logs. */
 export function listOutputs(outputs: Iterable<readonly [unknown, RawTensor]>): string {
   return Array.from(outputs, ([name, raw]) => `${name}: ${raw}`).join("; ");
 }

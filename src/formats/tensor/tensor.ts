@@ -5,14 +5,14 @@ import { isBytes, typedArrayName } from "../../util/realms.js";
 import { fromUtf8 } from "../protobuf/wire.js";
 import { type ContentOf, checkDType, type DType, type Float16Values, traitsOf } from "./dtype.js";
 
-/** A multi-dimensional array: dtype, shape and the elements in C order. It refers to the caller's memory. */
+/** A multi-dimensional array: dtype, shape and elements in C order. Refers to the caller's memory. */
 export interface Tensor<D extends DType = DType, V = ContentOf<D>> {
   readonly dtype: D;
   readonly shape: readonly number[];
   readonly data: V;
 }
 
-/** The dtype that `tensor` infers from an array. */
+/** The dtype that `tensor` infers from an array type. */
 export type DTypeOfArray<T> = T extends Float32Array
   ? "DT_FLOAT"
   : T extends Float64Array
@@ -106,7 +106,7 @@ class TensorOfParts<D extends DType, V extends ArrayLike<unknown>> implements Te
   }
 }
 
-/** Maximum number of values shown when a tensor is formatted for logs. */
+/** Maximum number of values to show when a tensor is formatted for logs. */
 const SHOWN_VALUES = 8;
 
 /** Formats a tensor for logs: dtype, shape and the first values. */
@@ -166,12 +166,12 @@ export function checkShape(shape: readonly number[], content: ContentOf<DType>, 
         `${of}: shape [${[...shape].join(", ")}] has the dimension ${show(dimension)}: each must be an integer of at least 0${swapped(shape, content)}`,
       );
     }
-    // Multiplying the dimensions would result in NaN if the product is infinite and another dimension is 0.
+    // Handle 0 separately, because multiplying an infinite product by 0 would result in NaN.
     elements = elements === 0 || dimension === 0 ? 0 : elements * dimension;
   }
   const { entries } = traitsOf(dtype);
   if (elements * entries !== length) {
-    const twice = entries === 2 ? `, and ${dtype} takes two numbers for each: ${elements * 2}` : "";
+    const twice = entries === 2 ? `, and ${dtype} needs two numbers for each: ${elements * 2}` : "";
     throw argumentRangeError(
       "ERR_EAS_ARG_SHAPE",
       `${of}: shape [${[...shape].join(", ")}] has ${elements} elements${twice}, but the content has length ${length}${swapped(shape, content)}`,

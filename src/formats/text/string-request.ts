@@ -5,7 +5,7 @@ import { showAsText } from "../../util/inspect.js";
 import { checkOptionNames, checkRequestOptions } from "../../util/option-names.js";
 import type { Bytes, Compression, PredictRequest, RequestOptions } from "../request.js";
 
-/** Options of `StringResponse.json`. */
+/** Options for `StringResponse.json`. */
 export interface JsonReadOptions {
   /**
    * Whether integers beyond ±2^53 are parsed to bigints. Default false: such integers are rounded, as by `JSON.parse`.
@@ -14,7 +14,7 @@ export interface JsonReadOptions {
 }
 
 /**
- * A request with a text body, for custom processors and PMML models. Its response is a `StringResponse`.
+ * A request with a text body, for custom processors and PMML models. The response is a `StringResponse`.
  *
  * @example
  * const response = await client.predict(new StringRequest('[{"age": 42}]'));
@@ -41,8 +41,8 @@ export class StringRequest implements PredictRequest<StringResponse> {
   }
 
   /**
-   * @internal The client checks this instead of `instanceof`, which fails if the client is from another copy of this
-   * package.
+   * @internal The client checks this property instead of using `instanceof`, which fails if the client comes from
+   * another copy of this package.
    */
   get isText(): boolean {
     return true;
@@ -65,7 +65,7 @@ export class StringRequest implements PredictRequest<StringResponse> {
 }
 
 /**
- * A response body of text or JSON.
+ * A response body that contains text or JSON.
  *
  * @example
  * const response = await client.predict("hello");
@@ -86,7 +86,7 @@ export class StringResponse {
     return new TextDecoder().decode(this.bytes);
   }
 
-  /** Returns the text, for `JSON.stringify`. */
+  /** Returns the text for `JSON.stringify`. */
   toJSON(): string {
     return this.toString();
   }

@@ -43,7 +43,7 @@ export class TFRequest extends TensorRequest<TFResponse> {
   static readonly DT_COMPLEX128 = "DT_COMPLEX128";
   static readonly DT_STRING = "DT_STRING";
   static readonly DT_BOOL = "DT_BOOL";
-  /** `DT_BOOL`, under the name used in the documentation of the official Python SDK. */
+  /** `DT_BOOL`, under the name used in the official Python SDK's documentation. */
   static readonly TF_BOOL = "DT_BOOL";
 
   #signatureName: string;
@@ -63,7 +63,7 @@ export class TFRequest extends TensorRequest<TFResponse> {
   }
 
   /**
-   * Sets an input, and replaces an input of the same name. `content` is one-dimensional, in C order. The array is not
+   * Sets an input. Replaces any input with the same name. `content` is one-dimensional, in C order. The array is not
    * copied; its values are read when `predict` is called. Throws a `TypeError` or `RangeError` that names the input if
    * shape, dtype and content do not match.
    */

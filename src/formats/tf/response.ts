@@ -8,7 +8,7 @@ import { listOutputs, NamedTensorResponse } from "../tensor/tensor-response.js";
 const OUTPUTS = 1;
 
 /**
- * The response of a TensorFlow model.
+ * The response from a TensorFlow model.
  *
  * @example
  * const response = await client.predict(request);

@@ -15,8 +15,8 @@ const MAP_INPUTS = 3;
 const DEBUG_LEVEL = 100;
 
 /**
- * Maximum position of an input, which is greater than in any real model. A much larger position would fill the request
- * with empty tensors.
+ * Maximum input position, greater than in any real model. A much larger position would fill the request with empty
+ * tensors.
  */
 const MAX_INDEX = 9_999;
 
@@ -51,7 +51,7 @@ export class TorchRequest extends TensorRequest<TorchResponse> {
   }
 
   /**
-   * Sets the input at a position from 0 to 9,999. Replaces an input at the same position. Unset positions before the
+   * Sets the input at a position from 0 to 9,999. Replaces any input at the same position. Unset positions before the
    * last one are sent as empty tensors, as in the official SDKs. `content` is one-dimensional, in C order. The array is
    * not copied; its values are read when `predict` is called. Throws a `TypeError` or `RangeError` that names the input
    * if shape, dtype and content do not match.
@@ -70,7 +70,7 @@ export class TorchRequest extends TensorRequest<TorchResponse> {
     return this;
   }
 
-  /** Sets an input by name. Replaces an input of the same name. `content` follows the rules of `addFeed`. */
+  /** Sets an input by name. Replaces any input with the same name. For `content`, see `addFeed`. */
   addFeedMap<D extends TorchDType>(inputName: string, shape: readonly number[], dtype: D, content: ContentOf<D>): this;
   /** Sets an input by name to a tensor. */
   addFeedMap(inputName: string, tensor: Tensor): this;
@@ -86,7 +86,7 @@ export class TorchRequest extends TensorRequest<TorchResponse> {
     return this;
   }
 
-  /** Sets the level of debugging information in the response. Default 0: none. */
+  /** Sets how much debugging information the response contains. Default 0: none. */
   setDebugLevel(debugLevel = 0): this {
     this.#debugLevel = checkInt32("debugLevel", debugLevel);
     return this;

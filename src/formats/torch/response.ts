@@ -12,7 +12,7 @@ const OUTPUTS = 1;
 const MAP_OUTPUTS = 2;
 
 /**
- * The response of a PyTorch model, with outputs by position and by name. A negative position counts from the end.
+ * The response from a PyTorch model, with outputs by position and by name. Negative positions count from the end.
  * Methods whose names end in `Map` identify an output by its name.
  *
  * @example
@@ -45,17 +45,17 @@ export class TorchResponse extends TensorResponse<number> {
     return this.#outputs.length;
   }
 
-  /** Names of the named outputs, in the order of the response. */
+  /** Names of the named outputs, in response order. */
   get outputNames(): string[] {
     return [...this.#named.keys()];
   }
 
-  /** Returns the shape of a named output. Throws as `getTensorShape` does. */
+  /** Returns the shape of a named output. Throws the same errors as `getTensorShape`. */
   getTensorShapeMap(outputName: string): number[] {
     return findOutput(this.#named, outputName).shape();
   }
 
-  /** Returns the values of a named output. Throws as `getValues` does. */
+  /** Returns the values of a named output. Throws the same errors as `getValues`. */
   getValuesMap<D extends DType>(outputName: string, dtype: D): ValuesOf<D>;
   /** Returns the values of a named output of any dtype. */
   getValuesMap(outputName: string): ValuesOf<DType>;

@@ -6,8 +6,8 @@ type ScalarName = Scalar | "BIGINT";
 type KeyName = "INT" | "INT64" | "BIGINT" | "STRING";
 
 /**
- * The names of TorchRec dtypes. BIGINT is a synonym for INT64, and ARRAY is a synonym for LIST. The schema also has
- * nested lists of elements other than FLOAT, but the official SDKs do not name these types.
+ * The names of TorchRec dtypes. BIGINT is a synonym for INT64, and ARRAY is a synonym for LIST. The schema also
+ * supports nested lists of elements other than FLOAT, for which the official SDKs have no names.
  */
 export type TorchRecDType =
   | ScalarName
@@ -28,7 +28,7 @@ type ListValue<X> = X extends "STRING"
     ? ContentOf<"DT_INT64">
     : ContentOf<"DT_INT32">;
 
-/** An integer key can be decimal text, because the keys of an object are strings. */
+/** The type of a map key. An integer key can be decimal text, because object keys are strings. */
 type KeyValue<K> = K extends "STRING" ? string : K extends "INT" ? number | string : number | bigint | string;
 
 type ValueOfName<D> = D extends `MAP<${infer K},${infer V}>`
@@ -51,9 +51,9 @@ export interface FeatureKind {
   /** Field number of the member. */
   readonly field: number;
   readonly form: "scalar" | "map" | "list" | "lists";
-  /** Type of the keys of a map. Not used for other forms. */
+  /** Type of map keys. Not used for other forms. */
   readonly key: Scalar;
-  /** Type of the value, of the elements of a list, or of the values of a map. */
+  /** Type of the value, the list elements or the map values. */
   readonly value: Scalar;
 }
 
@@ -82,7 +82,7 @@ const KINDS_BY_NAME: ReadonlyMap<string, FeatureKind> = /* @__PURE__ */ (() =>
     ),
   ))();
 
-/** Returns all names of a kind. */
+/** Returns all dtype names for a kind. */
 function namesOf({ form, key, value }: FeatureKind): string[] {
   const values = aliases(value);
   switch (form) {
@@ -102,14 +102,14 @@ function aliases(scalar: Scalar): string[] {
 }
 
 /**
- * The characters that a name can contain. The check is necessary because some non-ASCII letters, such as the dotless i,
- * become ASCII letters in upper case.
+ * Matches the characters that a name can contain. Needed because some non-ASCII letters, such as the dotless i, become
+ * ASCII letters in upper case.
  */
 const LETTERS = /^[A-Za-z0-9<>,]+$/;
 
 /**
- * Returns the kind of a dtype, which can be in upper or lower case, or throws a `TypeError`. The error message begins
- * with `of`.
+ * Returns the kind for a dtype name, in upper or lower case. Throws a `TypeError` for other values. The error message
+ * begins with `of`.
  */
 export function kindOf(dtype: unknown, of: string): FeatureKind {
   const kind = typeof dtype === "string" && LETTERS.test(dtype) ? KINDS_BY_NAME.get(dtype.toUpperCase()) : undefined;

@@ -11,7 +11,7 @@ import { encodeValues } from "../tensor/encode-values.js";
 import { type FeatureKind, kindOf } from "./dtype.js";
 
 const STRING_FEATURE = 3;
-/** Field number of the elements or entries in each list and map message, which has no other field. */
+/** Number of the only field in each list and map message, which contains the elements or entries. */
 const ELEMENTS = 1;
 
 /**
@@ -20,7 +20,7 @@ const ELEMENTS = 1;
  */
 export function encodeFeature(value: unknown, dtype: unknown, of: string): Bytes {
   const kind = kindOf(dtype, of);
-  // All three official SDKs send a missing value of any dtype as the empty string.
+  // Send a missing value of any dtype as the empty string, as all three official SDKs do.
   if (isMissing(value)) return serialized([text(STRING_FEATURE, "")]);
   return serialized([ENCODERS[kind.form](kind, value, { of, dtype: dtype as string })]);
 }
@@ -49,7 +49,7 @@ function isMissing(value: unknown): boolean {
 }
 
 /**
- * Whether a value is a plain object, such as `{}` or a result of `JSON.parse`, from any realm, or an object without a
+ * Whether a value is a plain object from any realm, such as `{}` or a `JSON.parse` result, or an object without a
  * prototype.
  */
 function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -68,7 +68,7 @@ function checkList(value: unknown, { of, dtype }: Place): ArrayLike<unknown> {
   return value;
 }
 
-/** For each element type of a list, the tensor dtype whose values have the same encoding. */
+/** The tensor dtype whose values are encoded like the elements of a list, by element type. */
 const ELEMENT_DTYPES = {
   INT: "DT_INT32",
   INT64: "DT_INT64",
@@ -80,7 +80,7 @@ function encodeList(scalar: Scalar, value: unknown, place: Place): EncodedField 
   const elements = checkList(value, place);
   const { of, dtype } = place;
   if (scalar === "STRING") {
-    // Unlike `map`, Array.from visits the holes of a sparse array.
+    // Use Array.from, which, unlike `map`, visits the holes in a sparse array.
     return joined(
       Array.from(elements, (element, i) =>
         encodeScalar(scalar, ELEMENTS, element, { dtype, of: `${of}: element ${i}` }),

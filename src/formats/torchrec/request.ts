@@ -8,12 +8,11 @@ import { encodeFeature } from "./feature.js";
 import { TorchRecResponse } from "./response.js";
 
 /**
- * A request with features and items for a recommendation model of the TorchEasyRec processor. `predict` resolves with a
+ * A request with features and items for a recommendation model on the TorchEasyRec processor. `predict` resolves with a
  * `TorchRecResponse`. Every method checks and copies its arguments, so later changes have no effect.
  *
  * A dtype is a name such as `"INT"`, `"LIST<FLOAT>"` or `"MAP<STRING,DOUBLE>"`, in upper or lower case. `null`,
- * `undefined`, an empty list and an empty map are sent as the empty string, which means a missing value in the official
- * SDKs.
+ * `undefined`, an empty list and an empty map are sent as the empty string, as the official SDKs do for missing values.
  *
  * @example
  * const request = new TorchRecRequest()
@@ -29,8 +28,8 @@ export class TorchRecRequest extends RecommendRequest implements PredictRequest<
   }
 
   /**
-   * Sets a feature of the user, and replaces a feature of the same name. Throws a `TypeError` or `RangeError` if the
-   * value does not fit the dtype.
+   * Sets a user feature. Replaces any feature of the same name. Throws a `TypeError` or `RangeError` if the value does
+   * not fit the dtype.
    */
   addUserFeature<D extends TorchRecDTypeName>(name: string, value: TorchRecValue<D>, dtype: D): this {
     const of = `user feature ${show(checkFeatureName("name", name))}`;
@@ -39,20 +38,20 @@ export class TorchRecRequest extends RecommendRequest implements PredictRequest<
   }
 
   /**
-   * Adds a value to a feature that depends on user and item. Call this method once for each item, in the order of the
-   * item ids.
+   * Adds a value to a feature that depends on the user and the item. Call this method once for each item, in the order
+   * of the item ids.
    */
   addContextFeature<D extends TorchRecDTypeName>(name: string, value: TorchRecValue<D>, dtype: D): this {
     return addValue(this, this.content.contextFeatures, "context feature", name, value, dtype);
   }
 
-  /** Adds a value to a feature of the items. Call this method once for each item, in the order of the item ids. */
+  /** Adds a value to an item feature. Call this method once for each item, in the order of the item ids. */
   addItemFeature<D extends TorchRecDTypeName>(name: string, value: TorchRecValue<D>, dtype: D): this {
     return addValue(this, this.content.itemFeatures, "item feature", name, value, dtype);
   }
 
   /**
-   * Sets an entry of the request's metadata, and replaces an entry with the same key. A number is sent as text in
+   * Sets an entry in the request's metadata. Replaces any entry with the same key. A number is sent as text in
    * JavaScript's format: `1`, not `1.0`.
    */
   addMetaData(key: string, value: string | number | bigint): this {

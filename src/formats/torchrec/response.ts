@@ -14,7 +14,7 @@ const ITEM_IDS = 4;
 const PASS_THROUGH_DATA = 5;
 
 /**
- * The response of a TorchEasyRec model. Read its tensors (`map_outputs` in the schema) with `outputNames` and
+ * The response from a TorchEasyRec model. Read its tensors (`map_outputs` in the schema) with `outputNames` and
  * `getValues`.
  *
  * @example
@@ -22,13 +22,13 @@ const PASS_THROUGH_DATA = 5;
  * response.getValues("probs", "DT_FLOAT"); // Float32Array
  */
 export class TorchRecResponse extends NamedTensorResponse {
-  /** Features that the feature generator created, as text, for debugging. */
+  /** Features created by the feature generator as text, for debugging. */
   readonly generateFeatures: ReadonlyMap<string, string>;
-  /** Features that the feature generator received, as text, for debugging. */
+  /** Features received by the feature generator as text, for debugging. */
   readonly rawFeatures: ReadonlyMap<string, string>;
-  /** Ids of the items. */
+  /** Item ids. */
   readonly itemIds: readonly string[];
-  /** Data that the configuration of the model passes through to the caller. */
+  /** Data that the model's configuration passes through to the caller. */
   readonly passThroughData: ReadonlyMap<string, string>;
 
   /** Parses a response body and keeps a reference to it. Throws `EasDecodeError` if the body is invalid. */
@@ -66,7 +66,7 @@ export class TorchRecResponse extends NamedTensorResponse {
     return { ...(jsonForm(fields) as object), outputs: super.toJSON() };
   }
 
-  /** Returns the number of item ids, and the outputs with their first values, for logs. */
+  /** Returns the number of item ids and the outputs with their first values for logs. */
   override toString(): string {
     const outputs = this.outputs.size === 0 ? "" : `; ${listOutputs(this.outputs)}`;
     return `TorchRecResponse { ${this.itemIds.length} item ids${outputs} }`;

@@ -6,7 +6,7 @@ export interface Abortable {
 }
 
 /**
- * A wait that can be canceled. `done` resolves when the wait is over, and rejects with the reason when it is
+ * A wait that can be canceled. `done` resolves when the wait is over and rejects with the reason if the wait is
  * canceled.
  */
 export interface Wait {
@@ -15,7 +15,7 @@ export interface Wait {
 }
 
 /**
- * The operations that are linked to one signal. They share one listener, because applications use one signal for
+ * The operations that are linked to one signal. They share one listener, because applications may use one signal for
  * hundreds of calls, and Node warns of a leak at the eleventh listener.
  */
 class SharedListener {
@@ -92,7 +92,7 @@ export function raceAbort<T>(work: PromiseLike<T>, signal: AbortSignal): Promise
   return new Promise((resolve, reject) => {
     const target: Abortable = {
       abort(reason) {
-        // The work may never settle.
+        // Unlink even if the work never settles.
         unlinkSignal(signal, target);
         reject(reason);
       },

@@ -1,10 +1,11 @@
-// Test suites often fake `setTimeout` but not `performance.now()`. This clock advances together with the fake timers.
+// This clock advances together with fake timers, because test suites often fake `setTimeout` but not
+// `performance.now()`.
 
 // The original functions, captured on import. Test suites may later replace the globals with fake timers.
 const setTimeoutAtImport = /* @__PURE__ */ (() => globalThis.setTimeout)();
 const nowAtImport = /* @__PURE__ */ (() => globalThis.performance?.now)();
 
-/** Milliseconds by which fake timers are ahead of `performance.now()`. */
+/** Time by which fake timers are ahead of `performance.now()`, in milliseconds. */
 let ahead = 0;
 
 /**
@@ -17,8 +18,8 @@ export function hasFakeTimers(): boolean {
 }
 
 /**
- * Returns the time of a monotonic clock in milliseconds: `performance.now()` plus the time by which fake timers are
- * ahead.
+ * Returns the current time on a monotonic clock, in milliseconds: `performance.now()` plus the time by which fake
+ * timers are ahead.
  */
 export function clockNow(): number {
   return performance.now() + ahead;

@@ -1,11 +1,11 @@
-/** Number of checks within the limit. Each check accounts for a timer that fires late. */
+/** Number of checks within the limit. Several checks limit the error caused by a timer that fires late. */
 const CHECKS = 4;
-/** Grace period in milliseconds before `onIdle` is called, in which data that has already arrived is read. */
+/** Grace period before `onIdle` is called, in milliseconds, so that data that has already arrived can be read. */
 const READ_MS = 50;
 
 /**
- * Calls `onIdle` after a period without activity. Time in which the event loop was blocked or the process was
- * stopped does not count: when a timer fires late, only its own delay is added. `touch` costs one comparison.
+ * Calls `onIdle` after a period without activity. Time during which the event loop was blocked or the process was
+ * stopped does not count: if a timer fires late, only its intended delay is added. `touch` costs one comparison.
  */
 export class IdleTimer {
   readonly #limit: number;
@@ -38,7 +38,7 @@ export class IdleTimer {
 
   /** Records activity. */
   touch(): void {
-    // Many calls in one event-loop turn read the clock only once.
+    // Read the clock only once for many calls in one event-loop turn.
     if (this.#isTouched) return;
     this.#isTouched = true;
     queueMicrotask(() => {
@@ -49,7 +49,8 @@ export class IdleTimer {
 
   #arm(): void {
     const rest = this.#limit - this.#idle;
-    // At the limit, an additional delay lets an event loop that was blocked read data that has already arrived.
+    // At the limit, wait a little longer, so that an event loop that was blocked can read data that has already
+    // arrived.
     const delay = rest > 0 ? Math.ceil(Math.min(rest, this.#limit / CHECKS)) : READ_MS;
     this.#timer = setTimeout(() => {
       if (this.#touchedAt !== undefined) {

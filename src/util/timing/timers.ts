@@ -11,7 +11,7 @@ export abstract class TimerEntry {
   /** @internal */ expiresAt = 0;
   /** @internal */ ownTimer: TimerHandle | undefined = undefined;
 
-  /** Called when the entry times out. At this point, the entry is already removed from the list. */
+  /** Called when the entry times out. The entry has already been removed from the list. */
   abstract expire(): void;
 }
 
@@ -28,16 +28,16 @@ class List {
 }
 
 /**
- * Timeouts that share timers. Nearly all calls of a client have the same timeout, and a separate timer for each call
- * would cost a tenth of the throughput. While there are no entries, there is no timer that could keep the process
- * alive.
+ * Timeouts that share timers, because nearly all of a client's calls have the same timeout, and a separate timer for
+ * each call would cost a tenth of the throughput. While there are no entries, there is no timer that could keep the
+ * process alive.
  */
 export class Timeouts {
   readonly #lists = new Map<number, List>();
 
   /**
-   * Expires `item` after `milliseconds`, which must be a valid timer delay. An entry can have only one timeout at
-   * the same time.
+   * Expires `item` after `milliseconds`, which must be a valid timer delay. An entry can have only one timeout at a
+   * time.
    */
   start(item: TimerEntry, milliseconds: number): void {
     if (hasFakeTimers()) {
@@ -89,7 +89,7 @@ export class Timeouts {
 
   #run(list: List, due: number): void {
     list.timer = undefined;
-    // The entries of a timer that has fired are due, even if the clock is behind.
+    // When a timer has fired, its entries are due even if the clock is behind.
     const now = Math.max(due, clockNow());
     while (list.first && list.first.expiresAt <= now) {
       const item = list.first;

@@ -2,7 +2,7 @@ import { clockNow, hasFakeTimers, startTimer, type TimerHandle } from "./clock.j
 
 /**
  * Limits the duration of consecutive waits, such as the reads of a stream. Only the time between `start` and `stop`
- * counts. One timer serves many waits: it reads the clock when it fires, so that a wait does not create a timer.
+ * counts. A single timer serves many waits: it reads the clock when it fires, so that starting a wait does not create one.
  */
 export class WaitTimer {
   readonly #limit: number;
@@ -33,7 +33,7 @@ export class WaitTimer {
     this.#timer ??= startTimer(this.#check, Math.ceil(Math.max(0, this.#limit - this.#waited)));
   }
 
-  /** Ends a wait in which `bytes` bytes were transferred. The timer may still fire once, without effect. */
+  /** Ends a wait in which `bytes` bytes were transferred. The timer may still fire once, which has no effect. */
   stop(bytes = 0): void {
     const since = this.#since;
     if (since === undefined) return;
@@ -45,7 +45,7 @@ export class WaitTimer {
     } else {
       this.#waited += clockNow() - since;
     }
-    // With fake timers, the clock may not advance, so the timer of one wait cannot serve the next wait.
+    // With fake timers, the clock may not advance, so one wait's timer cannot serve the next wait.
     if (hasFakeTimers()) this.end();
   }
 

@@ -131,7 +131,7 @@ test("a signature is rejected with the reason, and nothing is sent", async () =>
   const client = clientOf({ origin: "http://h" }, { auth: "signature" });
   const error = await errorOf(client.predict("x"));
   expect(error).toMatchObject({ name: "EasUnsupportedError", code: "ERR_EAS_UNSUPPORTED", attempts: 0 });
-  expect(error.message).toMatch(/not available in browsers: the signature covers the Date header.*Use "token"/);
+  expect(error.message).toMatch(/does not work in browsers: the signature covers the Date header.*Use "token"/);
   expect(fetched).not.toHaveBeenCalled();
 });
 

@@ -180,7 +180,7 @@ describe("an http endpoint behind a proxy", () => {
       attempts: 1,
     });
     expect(error.message).toMatch(
-      /nothing was sent.*responded to CONNECT 127\.0\.0\.1:\d+ with 407: put the credentials/,
+      /nothing was sent.*responded to CONNECT 127\.0\.0\.1:\d+ with status 407: put the credentials/,
     );
     expect(inspect(error, { depth: 9, showHidden: true })).not.toMatch(/s3cret|dXNlcjpzM2NyZXQ/);
     expect(proxy.seen).toHaveLength(1);
@@ -274,7 +274,7 @@ describe("a queue", () => {
       for await (const _ of queue.watch(0, 5)) break;
     };
     const error = await errorOf(reading());
-    expect(error.message).toContain(`responded to CONNECT 127.0.0.1:${service.port} with 403`);
+    expect(error.message).toContain(`responded to CONNECT 127.0.0.1:${service.port} with status 403`);
     expect(proxy.seen.filter(({ line }) => line.startsWith("CONNECT"))).toHaveLength(1);
     expect(service.upgrades).toHaveLength(0);
   });

@@ -214,7 +214,7 @@ describe("a response", () => {
     const xhr = await FakeXhr.sent();
     play(xhr);
     const error = await errorOf(answer);
-    expect([error.name, error.message]).toEqual(["EasDecodeError", expect.stringContaining("more than 100 bytes")]);
+    expect([error.name, error.message]).toEqual(["EasDecodeError", expect.stringContaining("larger than 100 bytes")]);
     expect(xhr.aborted).toBe(true);
     expect(FakeXhr.made).toHaveLength(1);
   });

@@ -268,7 +268,7 @@ describe.each([
     for (const status of [401, 302, 307, 503]) {
       const error = await failure(open(dial, `/${status}?_watch_=true`));
       expect(error).toMatchObject({ status, sent: "maybe", final: false });
-      expect(error.message).toBe(`the server responded to the WebSocket upgrade with ${status}`);
+      expect(error.message).toBe(`the server responded to the WebSocket upgrade with status ${status}`);
     }
     expect(requests.map(({ url }) => url?.slice(0, 4))).toEqual(["/401", "/302", "/307", "/503"]);
     await eventually(() => expect(sockets.filter(({ destroyed }) => !destroyed)).toEqual([]));

@@ -93,7 +93,7 @@ const CASES: Case[] = [
     (operation): Case => [
       `${operation}: tags, requestId`,
       (client) => (TAGGED[operation] as (typeof TAGGED)[string])(client, { a: "1", requestId: "r" }),
-      tag(/tag "requestId" cannot be used: .*option requestId of get and put/),
+      tag(/tag "requestId" cannot be used: .*requestId option of get and put/),
     ],
   ),
   ...["requestId", "index", "tags"].map(
@@ -358,7 +358,7 @@ describe("the constructor rejects invalid options", () => {
       ["TypeError", "ERR_EAS_ARG_OPTION", /auth must be "token" or "bearer" for a queue/],
     ],
     ["auth auto", { auth: "auto" }, ["TypeError", "ERR_EAS_ARG_OPTION", /auth must be "token" or "bearer"/]],
-    ["a uid in Chinese", { uid: "你" }, ["TypeError", "ERR_EAS_ARG_HEADER", /header uid has .* outside Latin-1/]],
+    ["a uid in Chinese", { uid: "你" }, ["TypeError", "ERR_EAS_ARG_HEADER", /header uid contains .* outside Latin-1/]],
     [
       "a uid with a line break",
       { uid: "a\nb" },

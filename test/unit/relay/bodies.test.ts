@@ -144,7 +144,7 @@ describe("request body", () => {
     const asked = ask("/", { body: body.stream });
     body.give("x");
     body.fail(new Error("reset"));
-    expect(await refusalOf(await asked)).toEqual([400, "the connection broke before the end of the body"]);
+    expect(await refusalOf(await asked)).toEqual([400, "the connection broke before the body was complete"]);
     expect(calls[0]?.signal.aborted).toBe(true);
     expect(errors).toEqual([]);
   });
@@ -252,7 +252,7 @@ describe("Content-Length", () => {
     const response = await ask("/", { body: body.stream, headers: { "content-length": stated } });
     expect(await refusalOf(response)).toEqual([
       400,
-      `the body has ${found} bytes, but its Content-Length is ${stated}: mount the relay before body parsers and decompression`,
+      `the body is ${found} bytes, but its Content-Length is ${stated}: mount the relay before body parsers and decompression`,
     ]);
     // A service that reads a stream must receive an error, not the end.
     expect(calls.map(({ signal }) => signal.aborted)).toEqual(maxBytes > 1024 ? [true] : []);
@@ -262,7 +262,7 @@ describe("Content-Length", () => {
   test("returns 400 for a request without a body", async () => {
     const { ask, calls } = memoryRelay();
     const [status, error] = await refusalOf(await ask("/", { headers: { "content-length": "10" } }));
-    expect([status, error.slice(0, 56)]).toEqual([400, "the body has 0 bytes, but its Content-Length is 10: moun"]);
+    expect([status, error.slice(0, 56)]).toEqual([400, "the body is 0 bytes, but its Content-Length is 10: mount"]);
     expect(calls).toEqual([]);
   });
 

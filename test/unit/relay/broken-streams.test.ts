@@ -5,7 +5,7 @@ import { clientOf, collect, errorOf, startServer, TOKEN } from "../../support/ca
 import { type Behaviour, raw } from "../../support/misbehaving-server.js";
 import { listenRelay } from "../../support/relay.js";
 
-const REPORT = '{"error":{"message":"the response of the service was cut off","type":"relay_error","code":502}}';
+const REPORT = `{"error":{"message":"the service's response was cut off","type":"relay_error","code":502}}`;
 const chunk = (content: string, reason: string | null = null) =>
   `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content }, finish_reason: reason }] })}\n\n`;
 const DONE = "data: [DONE]\n\n";
@@ -48,7 +48,7 @@ describe("stream that the service breaks off", () => {
     const error = await errorOf(events.next());
     expect(error).toBeInstanceOf(EasStreamError);
     expect(error).toMatchObject({ status: 502, received: expect.stringContaining("hel") });
-    expect(error.message).toContain("the response of the service was cut off");
+    expect(error.message).toContain("the service's response was cut off");
     expect(JSON.stringify([error, error.message])).not.toContain(TOKEN);
   });
 
@@ -140,7 +140,7 @@ describe("stream that a gateway ends too early", () => {
       const asked = { model: "m", messages: [{ role: "user" as const, content: "hello" }], stream: true as const };
       const error = await errorOf(openai.chat.completions.create(asked).then(collect<unknown>));
       expect(error).toBeInstanceOf(OpenAI.APIError);
-      expect(error.message).toContain("the response of the service was cut off");
+      expect(error.message).toContain("the service's response was cut off");
     }
   });
 });

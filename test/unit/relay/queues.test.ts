@@ -235,7 +235,7 @@ describe("consumer group", () => {
       const { ask, calls } = memoryRelay({ allow: [{ paths: ["/"], operations }] });
       const [status, error] = await refusalOf(await ask(path, { method, headers: { [name]: value } }));
       expect(status).toBe(403);
-      expect(error).toContain(`${name}, since the rule has no gid`);
+      expect(error).toContain(`${name}, because the rule has no gid`);
       expect(calls).toEqual([]);
       expect((await ask(path, { method })).status).toBe(200);
     }
@@ -270,7 +270,7 @@ describe("consumer group", () => {
     const error = await errorOf(queue.search(1n));
     expect(error).toMatchObject({ status: 403, attempts: 1 });
     expect(error.message).toContain("the relay itself refused the request");
-    expect(error.message).toContain("since the rule has no gid");
+    expect(error.message).toContain("because the rule has no gid");
   });
 });
 

@@ -360,7 +360,7 @@ describe("origins", () => {
     const response = await ask("/", { method: "GET", headers });
     expect(response.status).toBe(passes ? 200 : 403);
     expect(calls).toHaveLength(passes ? 1 : 0);
-    if (!passes) expect((await refusalOf(response))[1]).toBe("this relay does not serve pages of this origin");
+    if (!passes) expect((await refusalOf(response))[1]).toBe("this relay does not serve pages from this origin");
     const allowed = response.headers.get("access-control-allow-origin");
     const listed = Array.isArray(origins) && origins.includes(headers.origin ?? "");
     expect(allowed).toBe(headers.origin && origins === "*" ? "*" : listed ? (headers.origin ?? "") : null);
@@ -518,21 +518,26 @@ describe("failures behind the relay", () => {
       "the token is refused",
       async () => new Response("token abc", { status: 401 }),
       502,
-      /responded to the relay with 401.*token/,
+      /responded to the relay with status 401.*token/,
     ],
-    ["the gateway refuses", async () => new Response("no", { status: 403 }), 502, /responded to the relay with 403/],
+    [
+      "the gateway refuses",
+      async () => new Response("no", { status: 403 }),
+      502,
+      /responded to the relay with status 403/,
+    ],
     [
       "a redirect",
       async () => Response.redirect("http://10.0.0.1/"),
       502,
-      /responded to the relay with 302.*redirects are not followed/,
+      /responded to the relay with status 302.*redirects are not followed/,
     ],
-    ["a hidden redirect", async () => Response.error(), 502, /responded to the relay with 0/],
+    ["a hidden redirect", async () => Response.error(), 502, /responded to the relay with status 0/],
     [
       "an invalid status",
       async () => Object.defineProperty(new Response(), "status", { value: 700 }),
       502,
-      /responded to the relay with 700/,
+      /responded to the relay with status 700/,
     ],
     ["the network", () => Promise.reject(new EasNetworkError("connect 10.0.0.1", {})), 502, /10\.0\.0\.1/],
     ["a timeout", () => Promise.reject(new EasTimeoutError("10.0.0.1", { phase: "headers", timeout: 1 })), 504, /10/],
@@ -665,7 +670,10 @@ test("refuses a WebSocket upgrade", async () => {
   // `Request` does not let callers set this header, but servers can.
   const request = new Request("https://my.site/?_watch_=true");
   Object.defineProperty(request, "headers", { value: new Headers({ upgrade: "websocket" }) });
-  expect(await refusalOf(await relay(request))).toEqual([403, "this relay has no WebSocket: watch a queue over HTTP"]);
+  expect(await refusalOf(await relay(request))).toEqual([
+    403,
+    "this relay does not support WebSockets: watch a queue over HTTP",
+  ]);
   expect(calls).toEqual([]);
 });
 

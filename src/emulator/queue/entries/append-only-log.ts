@@ -22,7 +22,7 @@ export class AppendOnlyLog {
       try {
         return [readLine(line)];
       } catch (cause) {
-        // An incomplete last line was never acknowledged, because the process ended while it wrote the line.
+        // Ignore an incomplete last line. It was never acknowledged, because the process ended while writing it.
         if (i === lines.length - 1) return [];
         throw new Error(`line ${i + 1} of the queue's log cannot be read`, { cause });
       }
@@ -35,8 +35,7 @@ export class AppendOnlyLog {
     if (log === undefined) return;
     const line = writeLine(store, change);
     this.#written = this.#written.then(() => log.append(line));
-    // `written` reports the error to its callers. If `written` is not called, the error must not become an unhandled
-    // rejection.
+    // Avoid an unhandled rejection if `written` is never called. If it is called, it reports the error.
     this.#written.catch(() => {});
   }
 
@@ -46,7 +45,7 @@ export class AppendOnlyLog {
   }
 }
 
-/** Formats a change as JSON. Indexes are strings, since they exceed the precision of a JSON number. */
+/** Formats a change as JSON. Indexes are strings because they exceed the precision of JSON numbers. */
 function writeLine(store: StoreName, change: QueueChange): string {
   return JSON.stringify({ store, ...change }, (name, value) => {
     if (typeof value === "bigint") return String(value);

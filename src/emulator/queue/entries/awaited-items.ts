@@ -1,15 +1,12 @@
 import type { Group, StoredItem } from "../consumers.js";
 
-/**
- * The items that one group has committed and that are kept for other groups. This class finds the items that no group
- * needs any more.
- */
+/** Items that one group has committed but that are kept for other groups. Finds those that no group needs any more. */
 export class AwaitedItems {
   readonly #groups: ReadonlyMap<string, Group>;
-  /** Milliseconds for which a group without consumers still counts as active. */
+  /** Time for which a group without consumers still counts as active, in milliseconds. */
   readonly #grace: number;
   readonly #items = new Set<StoredItem>();
-  /** Time at which a group was restored from a log, for groups that no consumer has joined since. */
+  /** Time when each group was restored from a log, for groups that no consumer has joined since. */
   readonly #restored = new Map<string, number>();
   /** The next time at which the grace period of a group ends. */
   #nextEnd = Number.POSITIVE_INFINITY;
@@ -37,8 +34,8 @@ export class AwaitedItems {
   }
 
   /**
-   * Must be called when a consumer joins a group. From then on, the items that the group awaits do not depend on the
-   * log. They also do not depend on an earlier connection of the consumer, which may have selected other items.
+   * Must be called when a consumer joins a group. From then on, the items that the group awaits depend neither on the
+   * log nor on the consumer's earlier connection, which may have selected other items.
    */
   joined(gid: string, now: number): void {
     this.#restored.delete(gid);

@@ -33,9 +33,9 @@ export interface ItemFilter {
   readonly tags: [string, string][];
 }
 
-/** The position of an item for the consumers of a group. */
+/** An item's position as seen by a group's consumers. */
 export interface ItemPosition {
-  /** The user that received the item and has not committed it. */
+  /** The user that has received but not committed the item. */
   readonly holder: string | undefined;
   /** Number of undelivered items before this item. */
   readonly waitCount: number;
@@ -51,7 +51,7 @@ const SEQUENCE_BITS = 22n;
 export function nextIndex(shape: "time" | "counter", last: bigint, now: number): bigint {
   const following = last + 1n;
   if (shape === "counter") return following;
-  // The sequence starts at 1, because a `number` represents multiples of 2^22 exactly, which would hide a loss of
+  // Start the sequence at 1, because a `number` represents multiples of 2^22 exactly, which would hide a loss of
   // precision.
   const byTime = (BigInt(Math.trunc(now)) << SEQUENCE_BITS) + 1n;
   return byTime > following ? byTime : following;
@@ -113,7 +113,7 @@ export class QueueStore {
     for (const group of this.groups.values()) group.add(item);
   }
 
-  /** Returns a group. A new group receives all items that exist. */
+  /** Returns a group. A new group receives all existing items. */
   group(gid: string): Group {
     let group = this.groups.get(gid);
     if (group === undefined) {
@@ -134,8 +134,8 @@ export class QueueStore {
   }
 
   /**
-   * Removes a consumer. If deliveries count as attempts, returns the items that were removed because they have reached
-   * the maximum number of attempts.
+   * Removes a consumer. If deliveries count as attempts, returns the items that were removed because they reached the
+   * maximum number of attempts.
    */
   disconnect(consumer: Consumer): StoredItem[] {
     const { gid } = consumer.request;
@@ -226,7 +226,7 @@ export class QueueStore {
     return this.remove([...this.#items.keys()].filter((index) => index < before));
   }
 
-  /** Ends the queue: no more items are accepted. `force` deletes the remaining items. */
+  /** Ends the queue, so that it accepts no more items. With `force`, the remaining items are deleted. */
   end(force: boolean): void {
     if (force) this.remove([...this.#items.keys()]);
     if (this.isEnded) return;

@@ -36,9 +36,9 @@ export interface EmulatorNegativeCommit {
   readonly uid: string;
   /** Group of the consumer. */
   readonly gid: string;
-  /** The `_code_` of the request; `""` without one. */
+  /** The request's `_code_`; `""` if there is none. */
   readonly code: string;
-  /** The `_reason_` of the request; `""` without one. */
+  /** The request's `_reason_`; `""` if there is none. */
   readonly reason: string;
   /** Time of the event, in milliseconds. */
   readonly time: number;
@@ -51,7 +51,7 @@ export interface EmulatorTakeover {
   /** Group of the consumer. */
   readonly gid: string;
   /**
-   * Number of takeovers of this user so far. A large number means that two clients use the same uid and keep replacing
+   * Number of this user's takeovers so far. A large number means that two clients use the same uid and keep replacing
    * each other.
    */
   readonly count: number;
@@ -82,13 +82,12 @@ class Latest<Entry> {
 
   add(entry: Entry): void {
     this.entries.push(entry);
-    // Entries are removed in bulk, because shifting a long array for every new entry takes longer than adding the
-    // entry.
+    // Remove entries in bulk, because shifting a long array for every new entry takes longer than adding the entry.
     if (this.entries.length > 2 * this.#length) this.entries.splice(0, this.entries.length - this.#length);
   }
 }
 
-/** The events on one side of a queue since the emulator's last `reset`. */
+/** Events on one side of a queue since the emulator's last `reset`. */
 export class History {
   readonly pushes: Latest<EmulatorPush>;
   readonly commits: Latest<EmulatorCommit>;

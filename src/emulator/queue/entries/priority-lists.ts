@@ -1,4 +1,4 @@
-/** The properties that determine the order of items. */
+/** Properties that determine the order of items. */
 export interface Ordered {
   readonly index: bigint;
   readonly priority: number;
@@ -6,7 +6,7 @@ export interface Ordered {
 
 interface PriorityList<Item> {
   readonly priority: number;
-  /** Items by index. The entries before `head` are undefined, because their items have been taken. */
+  /** Items by index. Entries before `head` are undefined because their items have been taken. */
   items: (Item | undefined)[];
   head: number;
   /** Length at which unwanted items are removed. */
@@ -16,8 +16,8 @@ interface PriorityList<Item> {
 const FIRST_SWEEP = 1024;
 
 /**
- * Items in delivery order: by descending priority and, within a priority, by ascending index. Items that are no longer
- * wanted stay in the list until they are reached, so that removing an item is O(1).
+ * Items in delivery order: by descending priority and, within a priority, by ascending index. Unwanted items stay in
+ * the list until they are reached, so that removing an item takes O(1) time.
  */
 export class PriorityLists<Item extends Ordered> {
   readonly #lists: PriorityList<Item>[] = [];
@@ -31,7 +31,7 @@ export class PriorityLists<Item extends Ordered> {
   add(item: Item): void {
     const list = this.#listOf(item.priority);
     const { items } = list;
-    // Without this loop, a queue from which items are never taken would keep deleted items in memory.
+    // Otherwise, a queue from which items are never taken would keep deleted items in memory.
     while (list.head < items.length && !this.#isWanted(items[list.head] as Item)) items[list.head++] = undefined;
     if (items.length === list.head || (items[items.length - 1] as Item).index < item.index) {
       items.push(item);

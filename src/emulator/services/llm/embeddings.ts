@@ -58,7 +58,7 @@ function readInput(name: string, input: unknown): Input {
   if (!Array.isArray(input) || input.length === 0 || !input.every((id) => Number.isInteger(id) && id >= 0)) {
     throw invalid(name, input, "a string or a non-empty list of token ids");
   }
-  // The model has no table of token ids, so each id is treated as a word.
+  // Treat each token id as a word, because the model does not have a table of token ids.
   return checkLength(name, { text: input.map((id) => `id${id}`).join(" "), tokens: input.length });
 }
 

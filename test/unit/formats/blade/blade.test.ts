@@ -461,7 +461,7 @@ describe("rejected arguments", () => {
       () => new BladeRequest("s", anything(true)),
       "TypeError",
       "ERR_EAS_ARG_REQUEST",
-      /^BladeRequest takes/,
+      /^BladeRequest accepts/,
     ],
     [
       "Blade-TF: a scalar",
@@ -525,7 +525,7 @@ describe("rejected arguments", () => {
       () => new BladeTFRequest("s", anything(null)),
       "TypeError",
       "ERR_EAS_ARG_REQUEST",
-      /^BladeTFRequest takes/,
+      /^BladeTFRequest accepts/,
     ],
   ];
   test.each(FEEDS)("%s", (_, act, kind, code, message) => {

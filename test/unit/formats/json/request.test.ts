@@ -52,7 +52,7 @@ describe("JsonRequest", () => {
   test.each<[string, () => unknown, string, string, RegExp]>([
     ["no row", () => new JsonRequest().addRow(anything("x")), "TypeError", "ERR_EAS_ARG_FEED", /^row 0 is "x"/],
     ["a list", () => new JsonRequest().addRow(anything([1])), "TypeError", "ERR_EAS_ARG_FEED", /^row 0 is an array/],
-    ["an empty name", () => row({ "": 1 }), "TypeError", "ERR_EAS_ARG_FEED", /^row 0: a feature's name is ""/],
+    ["an empty name", () => row({ "": 1 }), "TypeError", "ERR_EAS_ARG_FEED", /^row 0: a feature name is ""/],
     [
       "undefined",
       () => row({ f: anything(undefined) }),

@@ -21,7 +21,7 @@ type Refused = readonly [act: () => unknown, name: "TypeError" | "RangeError", c
 
 const INT = "it must be an integer from -2147483648 to 2147483647";
 const INT64 = "it must be an integer: a number within ±(2^53 - 1), or a bigint within 64 bits";
-const JOIN = "the service matches values to items by position, so give one value for each item, or a single value";
+const JOIN = "the service matches values to items by position, so pass one value for each item, or a single value";
 const SURROGATE = "which contains an unpaired surrogate: UTF-8 cannot encode it, so remove it";
 const KEY = (bits: number) =>
   `it must be an integer within ${bits} bits, or its decimal text without white space, a plus sign or leading zeros`;

@@ -26,7 +26,7 @@ const REFUSALS: readonly Refusal[] = [
   ["content too long", [[2], F, Float32Array.of(1, 2, 3)], "RangeError", SHAPE, /\[2\] has 2 elements.*length 3/],
   ["a scalar without content", [[], F, []], "RangeError", SHAPE, /\[\] has 1 elements.*length 0/],
   ["content for an empty shape", [[3, 0], F, [1]], "RangeError", SHAPE, /has 0 elements.*length 1/],
-  ["one number for a complex one", [[2], "DT_COMPLEX64", [1, 2]], "RangeError", SHAPE, /takes two.*4.*length 2/],
+  ["one number for a complex one", [[2], "DT_COMPLEX64", [1, 2]], "RangeError", SHAPE, /needs two.*4.*length 2/],
   ["a product beyond 2^53", [[2 ** 40, 2 ** 40], F, [1]], "RangeError", SHAPE, /length 1/],
   ["a negative dimension", [[-1, 2], F, [1, 2]], "RangeError", SHAPE, /has the dimension -1/],
   ["two negative dimensions", [[-1, -2], F, [1, 2]], "RangeError", SHAPE, /has the dimension -1/],

@@ -56,7 +56,7 @@ describe.each(PUSHING)("over %s", (transport) => {
     proxy.decide(failing("commit", 500, 1e9));
     await expect(frames[0]?.commit()).rejects.toBeInstanceOf(EasHttpError);
     await eventually(() => expect(proxy.of("commit").length).toBeGreaterThan(5));
-    expect(told.warnings).toEqual([expect.stringContaining("is retried")]);
+    expect(told.warnings).toEqual([expect.stringContaining("will be retried")]);
     await watcher.close();
     // close() makes one more attempt, and no attempt follows it.
     await settle();
@@ -79,7 +79,7 @@ describe.each(PUSHING)("over %s", (transport) => {
       await expect(frame.commit()).rejects.toBeInstanceOf(EasHttpError);
       await eventually(() => expect(input.length).toBe(2 - i));
     }
-    expect(told.warnings).toEqual([expect.stringContaining("is retried")]);
+    expect(told.warnings).toEqual([expect.stringContaining("will be retried")]);
     await watcher.close();
   });
 

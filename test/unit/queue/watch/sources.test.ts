@@ -359,7 +359,7 @@ describe("an HTTP stream", () => {
     const causes = told.statuses.flatMap((status) => (status.state === "reconnecting" ? [status.cause] : []));
     expect(causes.map(String)).toEqual([
       expect.stringMatching(/closed in the middle of a frame/),
-      expect.stringMatching(/broke in the response body.*ECONNRESET/),
+      expect.stringMatching(/broke while the response body .*ECONNRESET/),
     ]);
     expectNoToken(told.statuses);
   });

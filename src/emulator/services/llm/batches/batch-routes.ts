@@ -33,7 +33,7 @@ export function createLlm(settings: LlmSettings, handle: (call: EmulatorCall, ll
   return llm;
 }
 
-/** The routes of files and batches. Like EAS, they accept the token only as Bearer. */
+/** Routes for files and batches. As on EAS, they accept only Bearer tokens. */
 export const BATCH_ROUTES: Routes = {
   "/v1/files": {
     GET: withBearer(({ query }, { files }) => jsonResponse(200, files.list(query))),
@@ -57,7 +57,7 @@ export const BATCH_ROUTES: Routes = {
 function withBearer(route: Route): Route {
   return (call, llm, id) => {
     const authorization = call.headers.get("authorization") ?? "";
-    // A service without a token receives no header.
+    // A service without a token does not receive the header.
     if (authorization === "" || /^bearer /i.test(authorization)) return route(call, llm, id);
     throw badRequest("the token must be sent as Authorization: Bearer <token>", null, 401);
   };

@@ -7,9 +7,9 @@ import { type BatchError, type BatchRequest, readBatchLines } from "./batch-line
 import type { FileStore } from "./files.js";
 import { badRequest, pageOf } from "./list-responses.js";
 
-/** Maximum number of batches. If it is exceeded, the oldest batches that have ended are removed. */
+/** Maximum number of batches. If there are more, the oldest batches that have ended are removed. */
 const MAX_BATCHES = 1000;
-/** Number of requests of one batch that are processed concurrently. */
+/** Number of requests processed concurrently per batch. */
 const CONCURRENCY = 8;
 /** Maximum total size of a batch's responses. */
 const MAX_OUTPUT_BYTES: number = 200 * 1024 ** 2;
@@ -62,7 +62,7 @@ export type SendRequest = (path: string, body: Fields, signal: AbortSignal) => P
 export class Batches {
   readonly #files: FileStore;
   readonly #send: SendRequest;
-  /** Milliseconds that a batch stays in each state in which no work is done. */
+  /** Time that a batch stays in each state in which no work is done, in milliseconds. */
   readonly #delay: number;
   readonly #batches = new Map<string, { readonly batch: BatchObject; readonly cancellation: AbortController }>();
 
@@ -120,7 +120,7 @@ export class Batches {
     return pageOf(batches, query, 20, 100);
   }
 
-  /** Cancels a batch. The responses so far are written to its files. */
+  /** Cancels a batch. Responses received so far are written to its files. */
   cancel(id: string): BatchObject {
     const { batch, cancellation } = this.#find(id);
     if (ENDED.includes(batch.status))

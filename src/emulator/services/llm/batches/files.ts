@@ -6,7 +6,7 @@ import { badRequest, pageOf } from "./list-responses.js";
 const MAX_FILE_BYTES: number = 200 * 1024 ** 2;
 /** Maximum total size of a service's files. Larger uploads are refused until files are deleted. */
 const MAX_STORED_BYTES: number = 512 * 1024 ** 2;
-/** Maximum number of files of a service. */
+/** Maximum number of files per service. */
 const MAX_FILES = 1000;
 
 /** A file in the form of OpenAI's interface. */

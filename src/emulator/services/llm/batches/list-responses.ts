@@ -1,6 +1,6 @@
 import { LlmRefusal } from "../interfaces/fields.js";
 
-/** Creates the refusal of a request to `/v1/files` or `/v1/batches`. */
+/** Creates the refusal for a request to `/v1/files` or `/v1/batches`. */
 export function badRequest(message: string, param: string | null = null, status = 400): LlmRefusal {
   return new LlmRefusal(message, param, status, "invalid_request_error");
 }

@@ -51,8 +51,8 @@ function readPart(name: string, part: unknown): string {
 }
 
 /**
- * Whether the reply includes reasoning. Callers request reasoning as for the chat templates of Qwen3 and DeepSeek, or
- * by the name of the model.
+ * Whether the reply includes reasoning. Callers request reasoning as they do for the Qwen3 and DeepSeek chat templates,
+ * or by the model name.
  */
 function isReasoning(fields: Fields, model: string): boolean {
   const options = fields.chat_template_kwargs ?? {};

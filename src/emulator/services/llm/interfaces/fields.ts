@@ -4,7 +4,7 @@ import { isRecord } from "../../../../util/realms.js";
 /** A received JSON object. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** Refuses a request. The form of the error response depends on the path and on the options of the service. */
+/** Thrown to refuse a request. The form of the error response depends on the path and the service's options. */
 export class LlmRefusal extends Error {
   readonly status: number;
   readonly type: string;
@@ -30,7 +30,7 @@ export function parseFields(text: string): Fields {
   throw new LlmRefusal(`the request is ${show(fields)}: it must be a JSON object`);
 }
 
-/** Creates the refusal of a field's value. `expected` describes the allowed values. */
+/** Creates the refusal for a field's value. `expected` describes the allowed values. */
 export function invalid(name: string, value: unknown, expected: string): LlmRefusal {
   return new LlmRefusal(`${name} is ${show(value)}: it must be ${expected}`, name);
 }
