@@ -57,8 +57,8 @@ export function retryDecisionOn(kind: CallKind, outcome: Outcome): RetryDecision
 }
 
 /**
- * Whether the service may receive a request twice, because some runtimes resend a request when a reused connection
- * breaks.
+ * Whether the service may safely receive a request twice. Checked because some runtimes resend a request when a reused
+ * connection breaks.
  */
 export function isRepeatable(kind: CallKind): boolean {
   return kind === "predict" || kind === "other";

@@ -9,7 +9,7 @@ interface Size {
 
 /** The steps that resize and crop an image to a requested size. */
 export interface Fitted {
-  /** The size that the whole image is resized to. */
+  /** The size to which the whole image is resized. */
   readonly resized: Size;
   /** The part of the resized image that is kept. */
   readonly window: Window;

@@ -15,9 +15,8 @@ export type ImageLayout = "NCHW" | "NHWC";
 export type ImageColor = "RGB" | "BGR" | "GRAY";
 
 /**
- * Method of fitting an image with a different aspect ratio to the requested size. `"fill"` stretches it. `"cover"`
- * scales it to cover the size and crops the center. `"contain"` scales it to fit within the size and centers it on the
- * background.
+ * Method for fitting an image to a size with a different aspect ratio. `"fill"` stretches the image. `"cover"` scales it to
+ * cover the size and crops the center. `"contain"` scales it to fit within the size and centers it on the background.
  */
 export type ImageFit = "fill" | "cover" | "contain";
 
@@ -41,12 +40,12 @@ export interface ImageOptions<D extends ImageDType = "DT_FLOAT"> {
    * be the same for all images.
    */
   readonly size?: number | readonly [height: number, width: number] | undefined;
-  /** Method of resizing images with a different aspect ratio. Default `"fill"`. */
+  /** Method for fitting images with a different aspect ratio. Default `"fill"`. */
   readonly fit?: ImageFit | undefined;
   /**
-   * With `fit: "cover"`: length of the shorter side in pixels before the center crop.
-   * `{ size: 224, fit: "cover", shorterSide: 256 }` is equivalent to torchvision's `Resize(256), CenterCrop(224)`.
-   * Default: the smallest length that covers the size.
+   * With `fit: "cover"`: length of the shorter side before the center crop, in pixels. `{ size: 224, fit: "cover",
+   * shorterSide: 256 }` is equivalent to torchvision's `Resize(256), CenterCrop(224)`. Default: the smallest length
+   * that covers the size.
    */
   readonly shorterSide?: number | undefined;
   /** The order of the dimensions. Default `"NCHW"`. */
@@ -54,24 +53,27 @@ export interface ImageOptions<D extends ImageDType = "DT_FLOAT"> {
   /** The channels. Default `"RGB"`. */
   readonly color?: ImageColor | undefined;
   /**
-   * The background color: red, green and blue, each from 0 to 255. It is used behind transparent pixels, and around an
-   * image with `fit: "contain"`. Default: alpha is dropped, as Pillow's `convert("RGB")` does, and the color around an
-   * image is black.
+   * The background color: red, green and blue, each from 0 to 255. Used behind transparent pixels and around an image
+   * with `fit: "contain"`. Default: alpha is dropped, as Pillow's `convert("RGB")` does, and the color around an image
+   * is black.
    */
   readonly background?: readonly [red: number, green: number, blue: number] | undefined;
-  /** Factor by which each value from 0 to 255 is multiplied first. Default 1/255. Caffe models usually need 1. */
+  /**
+   * Factor by which each value from 0 to 255 is multiplied before `mean` and `std` are applied. Default 1/255. Caffe
+   * models usually need 1.
+   */
   readonly scale?: number | undefined;
   /**
-   * Value that is subtracted after `scale` is applied: one number, or one for each channel in the order of `color`.
+   * Value that is subtracted after `scale` is applied: a single number, or one per channel in the order of `color`.
    * Default 0.
    */
   readonly mean?: number | readonly number[] | undefined;
-  /** Divisor applied after `mean`: a number, or one for each channel. Must not be 0. Default 1. */
+  /** Divisor applied after `mean`: a single number, or one per channel. Must not be 0. Default 1. */
   readonly std?: number | readonly number[] | undefined;
   /**
-   * The dtype of the tensor. Default `"DT_FLOAT"`. `"DT_UINT8"` keeps the values 0 to 255 and needs a quarter of the
-   * memory. `"DT_HALF"` values are rounded to half precision and stored as floats, as the TF and Torch formats expect.
-   * For ONNX, pass `toFloat16(data)`.
+   * The tensor's dtype. Default `"DT_FLOAT"`. `"DT_UINT8"` keeps the values 0 to 255 and needs a quarter of the memory.
+   * `"DT_HALF"` values are rounded to half precision and stored as floats, as the TF and Torch formats expect. For
+   * ONNX, pass `toFloat16(data)`.
    */
   readonly dtype?: D | undefined;
 }
@@ -89,7 +91,7 @@ const IMAGE_OPTIONS: OptionNames<ImageOptions> = {
   dtype: 1,
 };
 
-/** The options after validation. */
+/** The validated options. */
 export interface CheckedImageOptions {
   readonly size: { readonly width: number; readonly height: number } | undefined;
   readonly fit: ImageFit;
@@ -98,9 +100,9 @@ export interface CheckedImageOptions {
   readonly background: readonly number[] | undefined;
   readonly dtype: ImageDType;
   readonly channels: 1 | 3;
-  /** The index of the source image channel for each channel of the tensor. */
+  /** The index of the source image channel for each tensor channel. */
   readonly order: readonly number[];
-  /** One lookup table for each channel of the tensor, with the results for the values 0 to 255. */
+  /** One lookup table per tensor channel, with the results for the values 0 to 255. */
   readonly tables: readonly ValuesByDType[ImageDType][];
 }
 
@@ -116,10 +118,10 @@ const ROUNDED: Readonly<Record<ImageDType, (values: readonly number[]) => Values
   DT_UINT8: (values) => Uint8Array.from(values),
 };
 
-/** Maximum length of a side in pixels, as in a JPEG. */
+/** Maximum side length in pixels, the same as for a JPEG. */
 const MAX_PIXELS = 65_535;
 
-/** Checks the options, and computes the tables. Throws a `TypeError` or `RangeError` whose message begins with `of`. */
+/** Checks the options and computes the tables. Throws a `TypeError` or `RangeError` whose message begins with `of`. */
 export function checkImageOptions(options: ImageOptions<ImageDType>, of: string): CheckedImageOptions {
   if (typeof options !== "object" || options === null) {
     throw argumentTypeError("ERR_EAS_ARG_OPTION", `${of} accepts options such as { size: 224 }, not ${show(options)}`);
@@ -216,7 +218,7 @@ function tablesOf(of: string, { scale, mean, std }: ImageOptions<ImageDType>, dt
   });
 }
 
-/** Checks an option and returns one number for each channel. A single number applies to all channels. */
+/** Checks an option and returns one number per channel. A single number applies to all channels. */
 function checkNumbers(
   of: string,
   name: string,

@@ -44,8 +44,8 @@ export async function imageToTensor<D extends ImageDType = "DT_FLOAT">(
 }
 
 /**
- * Maximum number of pixels that are drawn at once. Mobile browsers silently leave a canvas of more than 16 million
- * pixels blank.
+ * Maximum number of pixels to draw at once. Limited because mobile browsers silently leave a canvas of more than 16
+ * million pixels blank.
  */
 const MAX_CANVAS_PIXELS = 4_194_304;
 
@@ -59,7 +59,7 @@ async function decode(source: unknown, of: string): Promise<Pixels> {
   try {
     bitmap = await createImageBitmap(source as Blob).catch(async (error) => {
       if (blob === undefined) throw error;
-      // Firefox cannot decode some Blobs that consist of several parts, but it can decode a copy.
+      // Decode a copy, because Firefox cannot decode some Blobs that consist of several parts.
       return createImageBitmap(new Blob([await blob.arrayBuffer()], blob));
     });
     return read(bitmap);
@@ -91,8 +91,8 @@ function read(bitmap: ImageBitmap): Pixels {
 }
 
 /**
- * Returns a canvas context to read pixels from. Returns a nullish value if the runtime has no canvas, or if its canvas
- * does not support drawing, as in Deno.
+ * Returns a canvas context for reading pixels, or a nullish value if the runtime does not have a canvas that supports
+ * drawing, as in Deno.
  */
 function contextOf(width: number, height: number): Context | null | undefined {
   const { OffscreenCanvas, document } = globalThis as Partial<typeof globalThis>;
@@ -100,7 +100,7 @@ function contextOf(width: number, height: number): Context | null | undefined {
     OffscreenCanvas === undefined
       ? document && Object.assign(document.createElement("canvas"), { width, height })
       : new OffscreenCanvas(width, height);
-  // `willReadFrequently` prevents rendering on the GPU, which rounds differently.
+  // Set `willReadFrequently` to prevent rendering on the GPU, which rounds differently.
   return canvas?.getContext("2d", { willReadFrequently: true, colorSpace: "srgb" }) as Context | null | undefined;
 }
 

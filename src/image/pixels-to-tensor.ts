@@ -35,7 +35,7 @@ export function pixelsToTensor<D extends ImageDType = "DT_FLOAT">(
   return toTensor(images, checked, "pixelsToTensor") as ImageTensor<D>;
 }
 
-/** Whether a value has the form of decoded pixels. */
+/** Whether a value has the shape of a `Pixels` object. */
 export function isPixels(value: unknown): value is Pixels {
   return typeof value === "object" && value !== null && "data" in value;
 }
@@ -48,7 +48,7 @@ export function listOf<T>(images: T | readonly T[], of: string): readonly T[] {
   return list;
 }
 
-/** Creates the tensor of decoded images. */
+/** Creates the tensor for decoded images. */
 export function toTensor(images: readonly Pixels[], options: CheckedImageOptions, of: string): ImageTensor<ImageDType> {
   const { channels, dtype, layout, tables } = options;
   const checked = images.map((image, i) => checkPixels(image, `${of}: image ${i}`));

@@ -61,7 +61,7 @@ export function checkPixels(value: Pixels, of: string): Required<Pixels> {
 }
 
 /**
- * Returns the colors of an image blended over a background. Without a background, alpha is dropped. Pixels are copied
+ * Returns the colors of an image blended over a background. Without a background, alpha is dropped. Copies the pixels
  * only if they change.
  */
 export function colorsOf(image: Required<Pixels>, count: 1 | 3, background: readonly number[] | undefined): Planes {
@@ -87,7 +87,7 @@ function blended(data: Planes["data"], background: readonly number[]): Uint8Arra
   return colors;
 }
 
-/** Returns the luma of ITU-R 601 in 16-bit fixed point, rounded as Pillow's `convert("L")` does. */
+/** Returns the ITU-R 601 luma in 16-bit fixed point, rounded as Pillow's `convert("L")` does. */
 export function luma(red: number, green: number, blue: number): number {
   return (red * 19_595 + green * 38_470 + blue * 7_471 + 0x8000) >> 16;
 }

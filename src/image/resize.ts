@@ -8,7 +8,7 @@ export interface Window {
   readonly height: number;
 }
 
-/** Number of fraction bits of a weight. With this number, 255 times a weight of 1 fits into a signed 32-bit integer. */
+/** Number of fraction bits in a weight, chosen so that 255 times a weight of 1 fits into a signed 32-bit integer. */
 const FRACTION_BITS = 22;
 const HALF = 1 << (FRACTION_BITS - 1);
 
@@ -22,7 +22,7 @@ interface Taps {
  * Resizes an image and returns a window of the result with interleaved channels. The filter is bilinear with
  * antialiasing: where the image shrinks, every source pixel contributes. Rows are resized and rounded to 8 bits first,
  * and columns afterwards. The result is bit-identical to Pillow's `resize(size, BILINEAR)` and to torchvision on Pillow
- * images. Pillow 13 resizes columns first if an image grows in width and shrinks in height. In this case, values can
+ * images. Pillow 13 resizes columns first if an image grows in width and shrinks in height. In that case, values can
  * differ by one level.
  */
 export function resize(image: Planes, size: { width: number; height: number }, window: Window): Uint8ClampedArray {
@@ -31,13 +31,13 @@ export function resize(image: Planes, size: { width: number; height: number }, w
   const down = tapsOf(image.height, size.height, window.top, window.height);
   const top = (down[0] as Taps).first;
   const { first, weights } = down[down.length - 1] as Taps;
-  // Values are clamped, because rounded weights can add up to more than 1.
+  // Clamp values, because rounded weights can add up to more than 1.
   const rows = new Uint8ClampedArray((first + weights.length - top) * window.width * count);
   (count === 1 ? resizeGrayRows : resizeColorRows)(image, top, across, rows);
   return resizeColumns(rows, window.width * count, top, down);
 }
 
-/** Computes the weights of the output samples from `start` on. */
+/** Computes the weights for the output samples starting at `start`. */
 function tapsOf(from: number, to: number, start: number, length: number): Taps[] {
   const step = from / to;
   const reach = Math.max(step, 1);

@@ -39,7 +39,7 @@ export class ProtoRequest<I extends DescMessage, O extends DescMessage> implemen
     return toBinary(this.#schema, this.#message);
   }
 
-  /** Returns the names of the class and of the schema. The message is omitted, because it can be large. */
+  /** Returns the names of the class and the schema, but not the message, because it can be large. */
   toString(): string {
     return `ProtoRequest { ${this.#schema.typeName} }`;
   }

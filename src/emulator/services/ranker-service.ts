@@ -11,7 +11,7 @@ const ITEMS: readonly string[] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "
 
 /** Ranks digits for an image with the digits model. */
 export function rankDigits(body: Bytes): Bytes {
-  // An EasyRec request has the same field numbers as a TorchRec request, and a subset of its feature types.
+  // Parse EasyRec requests as TorchRec too, because they have the same field numbers and a subset of the feature types.
   const { userFeatures, itemIds, metaData } = fromBinary(PBRequestSchema, body);
   const feature = Object.hasOwn(userFeatures, "pixels") ? userFeatures.pixels?.value : undefined;
   const items = itemIds.length === 0 ? ITEMS : itemIds;

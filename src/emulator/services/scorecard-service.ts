@@ -1,6 +1,6 @@
 import { scoreApplicants } from "../models/scorecard.js";
 
-/** The `dataType` values of a `JsonRequest` that are numbers. */
+/** The numeric `dataType` values in a `JsonRequest`. */
 const NUMBER_TYPES: readonly unknown[] = [10, 20, 30, 40];
 
 /** Scores the rows of a `JsonRequest`, `[{"mean_radius": {"dataType": 40, "dataValue": 14.1}, …}]`, as a `JsonResponse` body. */

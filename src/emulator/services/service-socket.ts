@@ -61,7 +61,7 @@ class ServiceSocket implements SocketHandlers {
     };
   }
 
-  /** Runs a callback of the service. If the callback fails, the connection is closed with 1011. */
+  /** Runs one of the service's callbacks. If it fails, the connection is closed with code 1011. */
   run(callback: () => void | Promise<void>): void {
     const fail = (error: unknown) => this.#end(INTERNAL_ERROR, truncateReason(messageOf(error)));
     try {

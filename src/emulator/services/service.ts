@@ -15,7 +15,7 @@ export interface EmulatorCall {
   readonly headers: Headers;
   /**
    * The body, decompressed by its `Content-Encoding` or the service's `decompressor`. The emulator's log contains the
-   * bytes as received.
+   * original bytes.
    */
   readonly body: Bytes;
   /** Fires when the caller disconnects. */
@@ -49,11 +49,11 @@ export type EmulatorCompressor = "gzip" | "zlib" | "deflate" | "snappy" | "lz4" 
 /** The result of a WebSocket upgrade: a response that refuses it, or the function that attaches the socket. */
 export type UpgradeResult = Response | AcceptedSocket["attach"];
 
-/** A service of the emulator. */
+/** An emulated service. */
 export interface EmulatorService {
   /** Computes the response to each request. */
   readonly handle: EmulatorHandler;
-  /** Token of the service; `""` accepts every caller. Default: the emulator's token. */
+  /** The service's token; `""` accepts every caller. Default: the emulator's token. */
   readonly token?: string | undefined;
   /**
    * Handles a WebSocket that a caller has opened. The call has no body. If the handler throws or rejects, the
@@ -66,16 +66,16 @@ export interface EmulatorService {
    */
   readonly accept?: ((call: EmulatorCall) => UpgradeResult | Promise<UpgradeResult>) | undefined;
   /**
-   * Subprotocols that `socket` supports. The first offered subprotocol among them is chosen. Default: the first that
+   * Subprotocols that `socket` supports. The first of these that the caller offers is chosen. Default: the first that
    * the caller offers.
    */
   readonly protocols?: readonly string[] | undefined;
   /** Accepted methods. Other methods are refused with status 405. Default: POST. */
   readonly methods?: readonly string[] | undefined;
   /**
-   * Compression format of request bodies, like EAS's `metadata.rpc.decompressor`. The handler receives the decompressed body.
-   * A body that cannot be decompressed is refused with status 400. Signatures cover the compressed body. Default: bodies
-   * without a `Content-Encoding` are not decompressed.
+   * Compression format of request bodies, as set with `metadata.rpc.decompressor` on EAS. The handler receives the
+   * decompressed body. A body that cannot be decompressed is refused with status 400. Signatures cover the compressed
+   * body. Default: bodies without a `Content-Encoding` are not decompressed.
    */
   readonly decompressor?: EmulatorDecompressor | undefined;
   /**

@@ -3,10 +3,10 @@ import { decode } from "../../gateway/request-target.js";
 import { type Fields, LlmRefusal } from "./interfaces/fields.js";
 import type { PromptValues } from "./prompt-values.js";
 
-/** Depth from which values are as small as the schema allows, so that recursive schemas terminate. */
+/** Depth at which values become as small as the schema allows, so that recursive schemas terminate. */
 const SMALL_DEPTH = 6;
 const MAX_DEPTH = 64;
-/** Limits of a value. They are necessary because the context of the model has only 8,192 tokens. */
+/** Limits for a value. Needed because the model's context has only 8,192 tokens. */
 const MAX_PARTS = 5000;
 const MAX_TEXT_LENGTH = 100_000;
 
@@ -16,8 +16,8 @@ interface Source {
   readonly resolved: Map<unknown, Fields>;
   readonly values: PromptValues;
   /**
-   * Whether optional properties are always present. Otherwise, only the properties for which the prompt contains a
-   * value are present.
+   * Whether optional properties are always present. If not, only those for which the prompt contains a value are
+   * present.
    */
   readonly isFull: boolean;
   /** Number of parts created so far. */
@@ -25,11 +25,11 @@ interface Source {
 }
 
 /**
- * Returns a value that is valid for a JSON Schema, filled with the numbers and quoted words of a prompt.
+ * Returns a value that is valid for a JSON Schema, filled with numbers and quoted words from a prompt.
  *
  * Supported keywords: `type`, `properties`, `required`, `items`, `prefixItems`, `enum`, `const`, `anyOf`, `oneOf`,
- * `allOf`, `$ref` within the schema, `default`, `format`, and the limits of numbers, lengths and counts. Other
- * keywords, such as `pattern`, are ignored.
+ * `allOf`, `$ref` within the schema, `default`, `format`, and limits on numbers, lengths and counts. Other keywords,
+ * such as `pattern`, are ignored.
  *
  * @throws LlmRefusal if the schema is malformed, cannot be satisfied, or requires a value that is too large.
  */
@@ -103,7 +103,10 @@ function find(ref: string, root: unknown): unknown {
   throw new LlmRefusal(`the JSON schema has no ${JSON.stringify(ref)}; a $ref must point into the schema`);
 }
 
-/** Returns the text of a type or of a required name. `String` would throw for an object with a member `toString`. */
+/**
+ * Returns a type or a required name as text. Does not use `String`, which would throw for an object with a `toString`
+ * member.
+ */
 function nameOf(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
@@ -117,7 +120,7 @@ function typeOf(schema: Fields): string {
   return "string";
 }
 
-/** Chooses an option that the prompt mentions, the default, or the first. */
+/** Chooses an option that the prompt mentions, otherwise the default, otherwise the first. */
 function choose(schema: Fields, options: readonly unknown[], { text }: PromptValues): unknown {
   const lower = text.toLowerCase();
   const mentioned = options.find((option) => typeof option === "string" && lower.includes(option.toLowerCase()));
@@ -191,7 +194,7 @@ function makeObject(schema: Fields, source: Source, depth: number): object {
   const properties = fieldsOf(schema.properties);
   const required = listOf(schema.required).map(nameOf);
   const created = new Map<string, unknown>();
-  // Required properties take values from the prompt before optional properties do.
+  // Fill required properties first, so that they get the values from the prompt.
   for (const name of required) {
     created.set(name, buildValue(Object.hasOwn(properties, name) ? properties[name] : true, source, depth + 1));
   }
@@ -204,7 +207,7 @@ function makeObject(schema: Fields, source: Source, depth: number): object {
   return Object.fromEntries(names.map((name) => [name, created.get(name)]));
 }
 
-/** Whether the prompt has a value for an optional property. */
+/** Whether the prompt contains a value for an optional property. */
 function hasValue({ type, enum: options }: Fields, { text, numberCount, quotedCount }: PromptValues): boolean {
   if (Array.isArray(options)) {
     return options.some((option) => typeof option === "string" && text.toLowerCase().includes(option.toLowerCase()));

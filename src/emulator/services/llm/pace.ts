@@ -1,9 +1,9 @@
 import { raceAbort } from "../../../util/timing/abort.js";
 import { clockNow, startTimer, type TimerHandle } from "../../../util/timing/clock.js";
 
-/** The speed at which a reply is generated. */
+/** Speed at which a reply is generated. */
 export interface Pace {
-  /** Tokens per second of each reply; undefined for no limit. */
+  /** Number of tokens per second in each reply; undefined for no limit. */
   readonly tokensPerSecond: number | undefined;
   /** Resolves after `milliseconds`; rejects with the signal's reason if the signal fires first. */
   readonly pause: (milliseconds: number, signal: AbortSignal) => Promise<void>;

@@ -1,13 +1,10 @@
 const QUOTED =
   /"([^"]+)"|“([^”]+)”|「([^」]+)」|『([^』]+)』|‘([^’]+)’|`([^`]+)`|(?<![\p{L}\p{N}])'([^']+)'(?!\p{L})/gu;
-/** Capitalized words that do not start a sentence. */
+/** Matches capitalized words that do not start a sentence. */
 const NAMES = /(?<=[\p{L}\p{N},;:] )\p{Lu}[\p{L}'’-]+(?: \p{Lu}[\p{L}'’-]+)*/gu;
 const NUMBERS = /(?<![\p{Script=Latin}\p{N}_.])(?:(?<![\p{L})])-)?\d+(?:\.\d+)?/gu;
 
-/**
- * For each `format` in JSON Schema, a pattern that finds such a value in the prompt, and the value that is used if the
- * prompt does not contain one.
- */
+/** A pattern that finds a value in the prompt and a default value, by JSON Schema `format`. */
 const FORMATS: Readonly<Record<string, readonly [find: RegExp, fallback: string]>> = {
   "date-time": [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/, "2026-01-01T00:00:00Z"],
   date: [/\d{4}-\d\d-\d\d/, "2026-01-01"],
@@ -21,10 +18,7 @@ const FORMATS: Readonly<Record<string, readonly [find: RegExp, fallback: string]
   hostname: [/[\w-]+(?:\.[\w-]+)+/, "example.com"],
 };
 
-/**
- * The numbers, quoted words and names in a prompt. Each value is used once, in the order in which the values occur in
- * the prompt.
- */
+/** The numbers, quoted words and names in a prompt. Each value is used once, in prompt order. */
 export class PromptValues {
   readonly text: string;
   readonly #numbers: number[];

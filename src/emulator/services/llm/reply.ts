@@ -24,11 +24,11 @@ export interface ReplyEnd {
 export type Reply = AsyncGenerator<ReplyPart, ReplyEnd>;
 
 /**
- * Generates a reply. Each token is computed when its part is requested. Text that may be the start of a stop sequence is held
- * back. Rejects with the signal's reason when the caller disconnects.
+ * Generates a reply. Computes each token when its part is requested. Holds back text that may be the start of a stop
+ * sequence. Rejects with the signal's reason when the caller disconnects.
  */
 export async function* reply(request: TextRequest, signal: AbortSignal, pace: Pace): Reply {
-  // The training texts are loaded, and the model is trained, on first use.
+  // Load the training texts and train the model on first use.
   const { generate } = await import("../../models/language-model.js");
   const tokens = write(request, generate);
   const stop = new StopText(request.stops);
@@ -49,7 +49,7 @@ export async function* reply(request: TextRequest, signal: AbortSignal, pace: Pa
       continue;
     }
     const text = written === undefined ? stop.rest() : stop.push(written.text);
-    // The model's tokens start with a space, but a message does not.
+    // Remove the leading space: the model's tokens start with a space, but a message does not.
     const part = isFirst && request.isMessage ? text.trimStart() : text;
     if (part !== "") {
       isFirst = false;

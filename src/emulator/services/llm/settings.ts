@@ -6,37 +6,40 @@ import type { Pace } from "./pace.js";
 
 /** Default model name of a service. */
 export const LLM_MODEL = "eas-ngram";
-/** Maximum number of tokens of a prompt and its reply together. */
+/** Maximum total number of tokens in a prompt and its reply. */
 export const LLM_CONTEXT_TOKENS = 8192;
 
 /** Options for `llmService`. */
 export interface LlmServiceOptions {
   /**
-   * Maximum tokens per second of each reply: a positive number. It also applies to replies that are not streamed, to batches
-   * and to WebSockets. Default: no limit.
+   * Maximum number of tokens per second in each reply; must be positive. Also applies to replies that are not streamed,
+   * to batches and to WebSockets. Default: no limit.
    */
   readonly tokensPerSecond?: number | undefined;
   /**
-   * Names that callers may send as `model`. All names use the same model. With a name that ends in `-reasoning`, every reply
-   * includes reasoning. Default `["eas-ngram"]`.
+   * Names that callers may send as `model`. All names refer to the same model. If the name ends in `-reasoning`, every
+   * reply includes reasoning. Default `["eas-ngram"]`.
    */
   readonly models?: readonly string[] | undefined;
   /**
-   * Form of error responses. Default `"flat"`.
+   * Format of error responses. Default `"flat"`.
    *
-   * - `"flat"`, as in vLLM before 0.10.1: `{"object":"error","message":…,"type":…,"param":…,"code":…}`. A wrong
-   *   content type is refused with status 415.
-   * - `"nested"`, as in later releases: `{"error":{"message":…,"type":…,"param":…,"code":…}}`. A wrong content type
-   *   is refused with status 400.
+   * - `"flat"`, as in vLLM before 0.10.1: `{"object":"error","message":…,"type":…,"param":…,"code":…}`. A wrong content
+   *   type is refused with status 415.
+   * - `"nested"`, as in later releases: `{"error":{"message":…,"type":…,"param":…,"code":…}}`. A wrong content type is
+   *   refused with status 400.
    */
   readonly errors?: "flat" | "nested" | undefined;
-  /** Milliseconds that a batch stays in each of the states `validating`, `pending` and `finalize`: 0 to 2^31 - 1. Default 0. */
+  /**
+   * Time that a batch stays in each of the states `validating`, `pending` and `finalize`, in milliseconds, from 0 to
+   * 2^31 - 1. Default 0.
+   */
   readonly batchDelay?: number | undefined;
 }
 
 const LLM_SERVICE_OPTIONS: OptionNames<LlmServiceOptions> = { tokensPerSecond: 1, models: 1, errors: 1, batchDelay: 1 };
 
-/** The options of a service after validation, with defaults. */
+/** A service's validated options, with defaults. */
 export interface LlmSettings extends Pace {
   readonly models: readonly string[];
   readonly errors: "flat" | "nested";
@@ -66,7 +69,7 @@ function rangeError(name: string, value: unknown, expected: string): RangeError 
   return argumentRangeError("ERR_EAS_ARG_OPTION", `${name} is ${show(value)}: it must be ${expected}`);
 }
 
-/** Returns the model name of a request. Throws an `LlmRefusal` with status 404 if the service does not have it. */
+/** Returns a request's model name. Throws an `LlmRefusal` with status 404 if the service does not have that model. */
 export function readModel({ model }: Fields, { models }: LlmSettings): string {
   if (typeof model === "string" && models.includes(model)) return model;
   const name = typeof model === "string" ? model : "";

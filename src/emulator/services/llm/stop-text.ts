@@ -1,6 +1,5 @@
 /**
- * Finds stop sequences in a streamed text, even if they span several chunks. The first sequence that is complete ends
- * the text.
+ * Finds stop sequences in a streamed text, even if they span several chunks. The first complete sequence ends the text.
  */
 export class StopText {
   /** The stop sequence that was found. */
@@ -31,7 +30,7 @@ export class StopText {
     return text.slice(0, end);
   }
 
-  /** Returns the text that was held back. Call it at the end of the text. */
+  /** Returns the text that was held back. Call this method at the end of the text. */
   rest(): string {
     return this.#held;
   }

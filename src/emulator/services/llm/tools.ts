@@ -21,7 +21,7 @@ interface Tool {
 }
 
 /**
- * Chooses the functions that a chat reply calls, and fills their arguments from the prompt. The best match is first.
+ * Chooses the functions that a chat reply calls, and fills their arguments from the prompt. The best match comes first.
  *
  * With `tool_choice: "auto"`, a function matches if the prompt contains its name, if its name shares a word with the
  * prompt, or if its description shares two words with the prompt. `"required"` calls the best match even if nothing
@@ -72,7 +72,7 @@ function readChoice({ tool_choice }: Fields, tools: readonly Tool[]): { choice: 
   throw new LlmRefusal(message, "tool_choice");
 }
 
-/** Minimum score of a function that is called. */
+/** Minimum score for a function to be called. */
 const MATCH = 2;
 
 function scoreOf({ name, description }: Tool, prompt: string): number {
@@ -80,13 +80,13 @@ function scoreOf({ name, description }: Tool, prompt: string): number {
   const shared = (text: string) => new Set(wordsOf(text).filter((word) => !isCommon(word) && words.has(word)));
   const isNamed = prompt.toLowerCase().includes(name.toLowerCase());
   let score = isNamed ? 10 : 2 * shared(name).size;
-  // A pair of Han characters is usually a whole word, which texts rarely share by chance.
+  // Give such a pair more weight: two Han characters are usually a whole word, which texts rarely share by chance.
   for (const word of shared(description)) score += /\p{Script=Han}{2}/u.test(word) ? 2 : 1;
   return score;
 }
 
 function callOf({ name, parameters }: Tool, prompt: string): ToolCall {
-  // Arguments are always an object, even if the schema does not say so.
+  // Add the type, because arguments are always an object even if the schema does not say so.
   const schema = { type: "object", ...(parameters as object) };
   const value = createValue(schema, new PromptValues(prompt), false);
   return { id: `chatcmpl-tool-${randomUuid().replaceAll("-", "")}`, name, arguments: JSON.stringify(value) };

@@ -20,7 +20,7 @@ export function streamResponse(contentType: string, texts: AsyncGenerator<string
         else controller.enqueue(encoder.encode(value));
       },
     },
-    // Each chunk is computed only when the caller reads it, so no cleanup is needed when the caller disconnects.
+    // Compute each chunk only when the caller reads it, so that no cleanup is needed when the caller disconnects.
     { highWaterMark: 0 },
   );
   return new Response(body, { headers: { "content-type": contentType, "cache-control": "no-cache" } });
@@ -38,7 +38,7 @@ export function textOf(bytes: Uint8Array): string {
 
 const WRONG_TYPE = "Unsupported Media Type: Only 'application/json' is allowed";
 
-/** Reads the JSON object of a body. Like vLLM, the service refuses other content types. */
+/** Reads the JSON object in a body. Like vLLM, the service refuses other content types. */
 export function readJson({ body, headers }: EmulatorCall, { errors }: LlmSettings): Fields {
   const [mediaType] = (headers.get("content-type") ?? "").split(";");
   if (mediaType?.trim().toLowerCase() === "application/json") return parseFields(textOf(body));
@@ -53,7 +53,7 @@ const ANTHROPIC_TYPES: Readonly<Record<number, string>> = {
   413: "request_too_large",
 };
 
-/** Creates the error response to a refused request, in the form of the interface that the path belongs to. */
+/** Creates the error response for a refused request, in the format of the API that the path belongs to. */
 export function refusalResponse(refusal: LlmRefusal, path: string, { errors }: LlmSettings): Response {
   return jsonResponse(refusal.status, refusalBody(refusal, path, errors));
 }
@@ -72,7 +72,7 @@ function refusalBody(
   return { object: "error", message, type, param, code: status };
 }
 
-/** Returns the error message for a WebSocket. vLLM has no such interface, so the form is the emulator's own. */
+/** Returns the error message for a WebSocket. vLLM does not support WebSockets, so the format is the emulator's own. */
 export function refusalText({ status, message, type, param }: LlmRefusal): string {
   return JSON.stringify({ error: { message, type, param, code: status } });
 }

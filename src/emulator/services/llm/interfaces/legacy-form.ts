@@ -5,9 +5,9 @@ import { type Fields, invalid } from "./fields.js";
 import { readTextRequest, type TextRequest } from "./text-request.js";
 
 /**
- * A request in the form of EAS's first LLM services, at the service's root path:
- * `{"prompt": …, "use_stream_chat": true}`, or `{"input_ids": …}` in even older services. `langchain-community` on
- * GitHub contains clients for both forms.
+ * A request in the format of EAS's first LLM services, at the service's root path: `{"prompt": …, "use_stream_chat":
+ * true}`, or `{"input_ids": …}` in even older services. `langchain-community` on GitHub contains clients for both
+ * forms.
  */
 export interface LegacyRequest extends TextRequest {
   /** Whether the response is plain text instead of JSON. */

@@ -3,7 +3,7 @@ import type { Pace } from "../pace.js";
 import { type Reply, type ReplyEnd, type ReplyPart, reply } from "../reply.js";
 import type { TextRequest } from "./text-request.js";
 
-/** The differences between the responses of OpenAI's two interfaces. */
+/** The differences between the responses of OpenAI's two APIs. */
 export interface OpenAiForm {
   readonly idPrefix: string;
   readonly object: string;
@@ -16,7 +16,7 @@ export interface OpenAiForm {
   chunk(part: ReplyPart | undefined): object;
 }
 
-/** The responses of `/v1/chat/completions`. */
+/** Responses of `/v1/chat/completions`. */
 export const CHAT: OpenAiForm = {
   idPrefix: "chatcmpl-",
   object: "chat.completion",
@@ -26,7 +26,7 @@ export const CHAT: OpenAiForm = {
   chunk: (part) => ({ delta: deltaOf(part) }),
 };
 
-/** The responses of `/v1/completions`. */
+/** Responses of `/v1/completions`. */
 export const COMPLETION: OpenAiForm = {
   idPrefix: "cmpl-",
   object: "text_completion",
@@ -41,7 +41,7 @@ export function textOf(parts: readonly ReplyPart[], kind: "text" | "reasoning"):
   return parts.map((part) => (part.kind === kind ? part.text : "")).join("");
 }
 
-/** Returns the calls in the parts of a reply, each with its complete arguments. */
+/** Returns the function calls in a reply's parts, each with its complete arguments. */
 export function callsOf(parts: readonly ReplyPart[]): { id: string; name: string; arguments: string }[] {
   const calls: { id: string; name: string; arguments: string }[] = [];
   for (const part of parts) {
@@ -123,8 +123,9 @@ export async function openAiResponse(
 }
 
 /**
- * Yields the chunks of a streamed response. Each choice has one chunk for each token, followed by a chunk with the
- * finish reason. If the request asks for usage, the last chunk contains it. The tokens of several choices alternate.
+ * Yields the chunks of a streamed response. Each choice has one chunk per token, followed by a chunk with the finish
+ * reason. If the request asks for usage, the last chunk contains it. If there are several choices, their tokens
+ * alternate.
  */
 export async function* openAiChunks(
   form: OpenAiForm,

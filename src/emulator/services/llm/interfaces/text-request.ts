@@ -6,17 +6,17 @@ import { LLM_CONTEXT_TOKENS, type LlmSettings, readModel } from "../settings.js"
 import type { ToolCall } from "../tools.js";
 import { type Fields, invalid, LlmRefusal, readBoolean, readNumber } from "./fields.js";
 
-/** A request for text, independent of the interface through which it arrived. */
+/** A request for text, independent of the API through which it arrived. */
 export interface TextRequest {
   /** Name of the model. */
   readonly model: string;
-  /** The text that the model continues. */
+  /** The text for the model to continue. */
   readonly prompt: string;
   /** Number of tokens in the prompt and its context. */
   readonly promptTokens: number;
   /** Parameters for choosing tokens. */
   readonly sampling: Sampling;
-  /** Whether the reply is a separate message. Otherwise it continues the prompt. */
+  /** Whether the reply is a separate message. If not, the reply continues the prompt. */
   readonly isMessage: boolean;
   /** Stop sequences. The reply ends before the first stop sequence. */
   readonly stops: readonly string[];
@@ -41,7 +41,7 @@ export function readCompletionRequest(fields: Fields, settings: LlmSettings): Te
   const prompts = Array.isArray(fields.prompt) ? (fields.prompt as unknown[]) : [fields.prompt];
   const [prompt] = prompts;
   if (typeof prompt !== "string" || prompts.length !== 1) throw invalid("prompt", fields.prompt, "one string");
-  // 16 tokens are the default of OpenAI's interface.
+  // The default in OpenAI's API is 16 tokens.
   return { model, ...readTextRequest(fields, { prompt, texts: [prompt], maxTokens: 16, isMessage: false }) };
 }
 
@@ -73,7 +73,7 @@ function refuse(fields: Fields, unsupported: Unsupported): void {
 
 /** The differences between the request forms. */
 export interface TextForm extends Pick<TextRequest, "prompt" | "isMessage"> {
-  /** All texts that count as context, including the prompt. */
+  /** All texts that count toward the context, including the prompt. */
   readonly texts: readonly string[];
   /** Default maximum number of tokens in the reply. */
   readonly maxTokens: number;
