@@ -88,7 +88,7 @@ function presetOf(
     timeout: timeout ?? (isLong ? LONG_TIMEOUT_MS : DEFAULT_TIMEOUT_MS),
     totalTimeout: totalTimeout ?? (isLong ? Number.POSITIVE_INFINITY : DEFAULT_TOTAL_TIMEOUT_MS),
     retryOn,
-    // A parallel attempt would double the load of a long computation.
+    // Do not hedge a long computation, because a parallel attempt would double its load.
     hedgeAfter: isLong ? undefined : hedgeAfter,
     runsOnce: isLong,
     waitForReady: isLong,

@@ -41,7 +41,7 @@ export const platform: Platform = {
     // zlib rejects a limit above the maximum size of a buffer.
     const maxOutputLength = Math.min(maxBytes, process.getBuiltinModule("node:buffer").constants.MAX_LENGTH);
     const names = { gzip: "gunzip", zlib: "inflate", raw: "inflateRaw", br: "brotliDecompress" } as const;
-    // The overloads of brotliDecompress differ from those of the other functions.
+    // The cast is needed because the overloads of brotliDecompress differ from those of the other functions.
     const decompress = zlib()[names[format]] as typeof import("node:zlib").inflate;
     return run((done) => decompress(bytes, { maxOutputLength }, done));
   },

@@ -64,7 +64,7 @@ export class StreamValues<T> extends AsyncIterators implements AsyncGenerator<T,
     return this.#last;
   }
 
-  /** Ends the body immediately, so that pending calls of `next` resolve. */
+  /** Ends the body immediately, so that pending calls to `next` resolve. */
   return(value?: undefined): Promise<IteratorResult<T, void>> {
     this.#leave();
     return this.#inTurn(async () => {
