@@ -13,6 +13,7 @@ export type EasErrorCode =
   | "ERR_EAS_QUEUE_CLOSED"
   | "ERR_EAS_SCHEMA"
   | "ERR_EAS_SOCKET_CLOSED"
+  | "ERR_EAS_STORE"
   | "ERR_EAS_STREAM"
   | "ERR_EAS_UNSUPPORTED";
 
@@ -337,6 +338,26 @@ export class EasModelError extends EasError {
   }
 }
 
+/** Thrown when the store of `run` fails. `cause` is the error of the store. The message contains what to do. */
+export class EasStoreError extends EasError {
+  static readonly code = "ERR_EAS_STORE";
+  declare readonly code: "ERR_EAS_STORE";
+  /** The handle of the job, for `AsyncInferenceClient.resume`. Undefined if the queue has not confirmed the job. */
+  declare readonly job?:
+    | {
+        readonly service?: string | undefined;
+        readonly index: string;
+        readonly requestId?: string | undefined;
+        readonly tag: string;
+      }
+    | undefined;
+
+  constructor(message: string, options?: EasErrorOptions) {
+    super("ERR_EAS_STORE", message, options);
+    named(this, "EasStoreError");
+  }
+}
+
 /**
  * Thrown when a service reports an error within a stream, or when a stream ends without the events that complete it.
  * `received` contains the text that was received before the error.
@@ -427,5 +448,6 @@ export type AnyEasError =
   | EasQueueClosedError
   | EasSchemaError
   | EasSocketClosedError
+  | EasStoreError
   | EasStreamError
   | EasUnsupportedError;

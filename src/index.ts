@@ -89,6 +89,7 @@ export {
   EasSchemaError,
   type EasSchemaIssue,
   EasSocketClosedError,
+  EasStoreError,
   EasStreamError,
   EasTimeoutError,
   type EasTimeoutPhase,
@@ -197,7 +198,18 @@ export type { QueueWorker } from "./queue/consume/worker.js";
 export type { WorkerStats } from "./queue/consume/worker-host.js";
 export { DataFrame, type DataFrameJson } from "./queue/frame.js";
 export { AsyncInferenceClient, type AsyncInferenceClientOptions } from "./queue/jobs/async-inference-client.js";
-export type { InferenceJob, InferenceJobJson, ResultOptions } from "./queue/jobs/inference-job.js";
+export type { InferenceJob } from "./queue/jobs/inference-job.js";
+export type { JobInput, JobOutput, ResultFormat } from "./queue/jobs/job-input.js";
+export type { InferenceJobJson } from "./queue/jobs/job-json.js";
+export type {
+  JobStatus,
+  ResultOptions,
+  ResumeOptions,
+  StatusOptions,
+  SubmitOptions,
+} from "./queue/jobs/job-options.js";
+export { run } from "./queue/jobs/run.js";
+export type { JobStore, RunOptions } from "./queue/jobs/run-options.js";
 export type {
   CountOptions,
   EndOptions,

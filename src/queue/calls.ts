@@ -47,7 +47,7 @@ export interface QueueOperation<R> {
   readonly query: QueryPairs;
   /** Path within the queue. */
   readonly path?: string | undefined;
-  readonly headers?: readonly HeaderPair[] | undefined;
+  headers?: readonly HeaderPair[] | undefined;
   readonly body?: Bytes | undefined;
   /**
    * Time for which the service may delay the response, in milliseconds. Added to the timeouts for the attempt and the

@@ -5,7 +5,7 @@ import { checkHeaders } from "../config/headers.js";
 import type { CloseOptions, HeadersInput, Token } from "../config/options.js";
 import { checkOptions, optionsOf, type Setting, withSetting } from "../config/settings.js";
 import { checkCount, checkFunction } from "../config/validate.js";
-import type { WebSocketDialer } from "../platform/contract.js";
+import type { HeaderPair, WebSocketDialer } from "../platform/contract.js";
 import { argumentTypeError, showUrl } from "../util/argument-errors.js";
 import { closeOnDispose } from "../util/async-dispose.js";
 import { listFacts, showAsText } from "../util/inspect.js";
@@ -193,12 +193,15 @@ export class QueueClient {
    * const { index } = await queue.put(JSON.stringify({ prompt: "a cat" }), { tags: { task: "1" }, priority: 1 });
    */
   put<O extends PutOptions>(data: QueueData, options?: KnownOptions<PutOptions, O>): Promise<PutResult>;
-  async put(data: QueueData, options: PutOptions = {}): Promise<PutResult> {
-    const operation = putOperation(options, this.#calls.mayResend ? randomUuid() : undefined);
+  /** @internal `contentType` applies unless the client or the call sets a content type. */
+  put(data: QueueData, options: PutOptions, contentType: HeaderPair[] | undefined): Promise<PutResult>;
+  async put(data: QueueData, options: PutOptions = {}, contentType?: HeaderPair[]): Promise<PutResult> {
+    const put = putOperation(options, this.#calls.mayResend ? randomUuid() : undefined);
     const template = this.#calls.template();
+    if (!template.plan.hasContentType) put.headers = contentType;
     const body = await toBytes(data);
     if (body.length > template.maxRequestBytes) throw bodyTooLarge(body.length, template);
-    return this.#calls.run(operation, async (plan) => {
+    return this.#calls.run(put, async (plan) => {
       const limits = await this.#limits.get(plan.target.origin + plan.target.path);
       return { body, headers: headersWithin(limits, plan, body.length, options.priority) };
     });

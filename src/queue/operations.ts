@@ -86,7 +86,8 @@ export interface SearchResult {
 /** The header that requests frames in the protobuf format. */
 export const FRAMES: HeaderPair = ["accept", "application/vnd.google.protobuf"];
 
-const PUT_OPTIONS: OptionNames<PutOptions> = /* @__PURE__ */ changeNames(QUEUE_CALL_OPTIONS, [], {
+/** Names of the options of `put`. */
+export const PUT_OPTIONS: OptionNames<PutOptions> = /* @__PURE__ */ changeNames(QUEUE_CALL_OPTIONS, [], {
   tags: 1,
   requestId: 1,
   priority: 1,

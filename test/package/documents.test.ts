@@ -41,6 +41,9 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
     "A client by name": [/^echo Running\nhello\n$/],
     "All services of a region": [/^scorecard Running\n$/],
   },
+  "docs/jobs.md": {
+    "One call that survives a crash": [/^a cat 0\n$/],
+  },
   "docs/queues.md": {
     Queues: [/^bigint hello\n{ n: 1 } true\n0\n$/],
     Watching: [/^first: string 0\nreceived: 100\n$/],

@@ -361,6 +361,7 @@ describe("error classes", () => {
     ["EasTimeoutError", "ERR_EAS_TIMEOUT", (from) => new from.EasTimeoutError("m", { phase: "body", timeout: 1 })],
     ["EasDecodeError", "ERR_EAS_DECODE", (from) => new from.EasDecodeError("m", { format: "tf" })],
     ["EasDiscoveryError", "ERR_EAS_DISCOVERY", (from) => new from.EasDiscoveryError("m", { source: "s" })],
+    ["EasStoreError", "ERR_EAS_STORE", (from) => new from.EasStoreError("m")],
     ["EasModelError", "ERR_EAS_MODEL", (from) => new from.EasModelError("m", { status: 500, body: new Uint8Array(0) })],
     ["EasQueueClosedError", "ERR_EAS_QUEUE_CLOSED", (from) => new from.EasQueueClosedError("m", { reason: "r" })],
     ["EasUnsupportedError", "ERR_EAS_UNSUPPORTED", (from) => new from.EasUnsupportedError("m")],

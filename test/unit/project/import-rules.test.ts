@@ -24,7 +24,7 @@ const ENTRY =
 
 /**
  * The files that each room may import besides its own. From the bottom up:
- * `errors, util < platform < endpoint, config < call < predict, queue < relay, telemetry, ai`, and
+ * `errors, util < platform < endpoint, config < call < predict < queue < relay, telemetry, ai`, and
  * `gen, formats/protobuf < formats/tensor < one room for each format, image`. A room is a folder or a file of src/. If two
  * rooms match a file, the longer name applies.
  */
@@ -41,7 +41,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   config: [...BASE, "platform", "endpoint"],
   call: [...BASE, "platform", "endpoint", "config"],
   predict: [...CALLS, "formats/json", "formats/text"],
-  queue: [...CALLS, "formats/protobuf"],
+  queue: [...CALLS, "predict", "formats/protobuf", "formats/text"],
   relay: [...CALLS, "predict", "queue"],
   telemetry: [...CALLS, "predict", "queue"],
   ai: [...CALLS, "predict"],

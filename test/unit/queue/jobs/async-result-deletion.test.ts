@@ -1,9 +1,9 @@
 import { getEventListeners } from "node:events";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { type EmulatorHandler, startEmulator } from "../../../src/emulator/index.js";
-import { AsyncInferenceClient, type AsyncInferenceClientOptions } from "../../../src/index.js";
-import { errorOf, turn, until, watch } from "../../support/calls.js";
-import { type ProxyVerdict, startFaultProxy } from "../../support/fault-proxy.js";
+import { type EmulatorHandler, startEmulator } from "../../../../src/emulator/index.js";
+import { AsyncInferenceClient, type AsyncInferenceClientOptions } from "../../../../src/index.js";
+import { errorOf, turn, until, watch } from "../../../support/calls.js";
+import { type ProxyVerdict, startFaultProxy } from "../../../support/fault-proxy.js";
 
 const echo: EmulatorHandler = ({ body }) => `<${new TextDecoder().decode(body)}>`;
 

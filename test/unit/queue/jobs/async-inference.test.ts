@@ -6,7 +6,7 @@ import {
   type EmulatorHandler,
   type EmulatorQueueOptions,
   startEmulator,
-} from "../../../src/emulator/index.js";
+} from "../../../../src/emulator/index.js";
 import {
   AsyncInferenceClient,
   type AsyncInferenceClientOptions,
@@ -18,8 +18,8 @@ import {
   TransportError,
   type TransportRequest,
   type TransportResponse,
-} from "../../../src/index.js";
-import { errorOf, thrownBy, turn, until, watch } from "../../support/calls.js";
+} from "../../../../src/index.js";
+import { errorOf, thrownBy, turn, until, watch } from "../../../support/calls.js";
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -107,7 +107,7 @@ describe("a result", () => {
     expect(frames[0]?.tags.user).toBe("u");
     expect(sink.length).toBe(0);
     expect(gets().every(({ url }) => url.includes("easJob=") && !url.includes("requestId="))).toBe(true);
-    expect(Object.keys(jobs[0]!.toJSON())).toEqual(["index", "tag"]);
+    expect(Object.keys(jobs[0]!.toJSON())).toEqual(["service", "index", "tag"]);
   });
 
   test.each([204, 200] as const)("is waited for when it is not there yet (%s)", async (emptyGet) => {
@@ -416,7 +416,7 @@ describe("a request", () => {
 
   test("is rejected when it is not data, or is too large", async () => {
     const { client } = open({ maxPayloadBytes: 10 });
-    expect(await errorOf(client().submit({} as never))).toMatchObject({ code: "ERR_EAS_ARG_REQUEST" });
+    expect(await errorOf(client().submit(7 as never))).toMatchObject({ code: "ERR_EAS_ARG_REQUEST" });
     expect(await errorOf(client().submit("12345678901"))).toMatchObject({ code: "ERR_EAS_ARG_BODY_SIZE" });
   });
 
