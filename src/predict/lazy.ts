@@ -9,6 +9,7 @@ export { libraryFetch } from "./fetch/library-fetch.js";
 export { blobBytes, formBytes } from "./input/form-bytes.js";
 export { jsonRefusal } from "./input/json-refusal.js";
 export { callJson } from "./json/json-call.js";
+export { checkSchema, validateJson } from "./json/validate-json.js";
 export { diagnose } from "./readiness/diagnose.js";
 export { probe } from "./readiness/probe.js";
 export { ready, untilReady } from "./readiness/ready.js";

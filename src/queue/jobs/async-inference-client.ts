@@ -2,7 +2,7 @@ import { platform } from "#platform";
 import { createPool } from "../../call/connections/connection-pool.js";
 import { checkHeaders } from "../../config/headers.js";
 import type { CloseOptions } from "../../config/options.js";
-import { EasClosedError } from "../../errors.js";
+import { EasClosedError, EasModelError } from "../../errors.js";
 import type { SchemaOutput, StandardSchema } from "../../predict/json/standard-schema.js";
 import { argumentTypeError, show } from "../../util/argument-errors.js";
 import { closeOnDispose } from "../../util/async-dispose.js";
@@ -114,9 +114,9 @@ export class AsyncInferenceClient {
     // The tags may come from the result of another job. If so, the tag of that job is replaced.
     const tags = Object.fromEntries(checkTags(options.tags, "without request id"));
     const body = jobBody(input);
-    if (body === undefined) throw (await import("../lazy.js")).jobRefusal(input);
+    if (body === undefined) throw await (await import("../lazy.js")).jobRefusal(input);
     const format = { parse: body.parse, schema };
-    if (schema !== undefined) (await import("../lazy.js")).checkFormat(format);
+    if (schema !== undefined) await (await import("../lazy.js")).checkFormat(format);
     // The result is identified by a tag. The request id is not sufficient, because a web page sees it only if the
     // service exposes its header.
     const tag = randomUuid();
@@ -177,6 +177,7 @@ export class AsyncInferenceClient {
       closed: this.#closing.signal,
       format,
       filter: filterOf(identity),
+      EasModelError,
     };
   }
 

@@ -1,3 +1,4 @@
+import type { EasModelError } from "../../errors.js";
 import type { Bytes } from "../../formats/request.js";
 import type { StandardSchema } from "../../predict/json/standard-schema.js";
 import type { DataFrame } from "../frame.js";
@@ -52,4 +53,6 @@ export interface JobContext extends JobIdentity {
   /** Selects the result in the output queue. */
   readonly filter: ResultFilter;
   readonly format: JobFormat;
+  /** The class of errors of a model. The code that is loaded on first use does not import it; see `RunTools`. */
+  readonly EasModelError: typeof EasModelError;
 }

@@ -1,18 +1,18 @@
 import type { PredictRequest } from "../../formats/request.js";
-import { jsonRefusal } from "../../predict/input/json-refusal.js";
-import { checkSchema } from "../../predict/json/validate-json.js";
 import { argumentTypeError, show } from "../../util/argument-errors.js";
 import type { JobFormat } from "./job-context.js";
 
 /** Creates the error for an input that `jobBody` does not support. */
-export function jobRefusal(input: unknown): TypeError {
+export async function jobRefusal(input: unknown): Promise<TypeError> {
   if (typeof input !== "object" || input === null) {
     return argumentTypeError(
       "ERR_EAS_ARG_REQUEST",
       `submit takes text, bytes, a Blob, a plain object or array (sent as JSON) or a request object, not ${show(input)}`,
     );
   }
-  if ((input as Partial<PredictRequest<unknown>>).compression === undefined) return jsonRefusal(input);
+  if ((input as Partial<PredictRequest<unknown>>).compression === undefined) {
+    return (await import("../../predict/lazy.js")).jsonRefusal(input);
+  }
   return argumentTypeError(
     "ERR_EAS_ARG_REQUEST",
     "the request has a compression, and a job is sent uncompressed: leave the option compression out",
@@ -20,9 +20,9 @@ export function jobRefusal(input: unknown): TypeError {
 }
 
 /** Throws a `TypeError` for a value that is not a schema, and for a schema besides a parser. */
-export function checkFormat({ parse, schema }: JobFormat): void {
+export async function checkFormat({ parse, schema }: JobFormat): Promise<void> {
   if (schema === undefined) return;
-  checkSchema(schema);
+  (await import("../../predict/lazy.js")).checkSchema(schema);
   if (parse === undefined) return;
   throw argumentTypeError(
     "ERR_EAS_ARG_OPTION",

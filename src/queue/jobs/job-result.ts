@@ -1,6 +1,5 @@
 import { checkFunction, checkTimeout } from "../../config/validate.js";
-import { EasDecodeError, EasHttpError, EasModelError, EasTimeoutError } from "../../errors.js";
-import { validateJson } from "../../predict/json/validate-json.js";
+import { EasDecodeError, EasHttpError, EasTimeoutError, isEasError } from "../../errors.js";
 import { checkOptionNames } from "../../util/option-names.js";
 import { messageOf } from "../../util/realms.js";
 import { pause, sleep, waitFor } from "../../util/timing/abort.js";
@@ -26,17 +25,17 @@ export type ResultKey = Pick<JobContext, "sink" | "tag" | "filter">;
 /** Implements `InferenceJob.result`. */
 export async function jobResult(job: JobContext, options: ResultOptions): Promise<unknown> {
   checkResultOptions("result", options);
-  checkFormat(job.format);
+  await checkFormat(job.format);
   const end = endOf(options);
   const frame = await receiveResult(job, options, end);
   let value: unknown;
   try {
-    checkModel(frame);
+    checkModel(job, frame);
     // The result is parsed before it is deleted, so that a result in an unexpected format is not lost.
     value = await readResult(frame, job.format, options.signal);
   } catch (error) {
     // The result of a model that failed was received completely, because the error contains it.
-    if (error instanceof EasModelError) await dropInTime(job, frame, end, options.signal);
+    if (isModelError(error)) await dropInTime(job, frame, end, options.signal);
     throw error;
   }
   await dropInTime(job, frame, end, options.signal);
@@ -143,8 +142,13 @@ export async function discardResult(job: ResultKey): Promise<void> {
   if (frame !== undefined) await dropResult(job, frame);
 }
 
+/** Whether an error reports that the model failed. */
+export function isModelError(error: unknown): boolean {
+  return isEasError(error) && error.code === "ERR_EAS_MODEL";
+}
+
 /** Throws an `EasModelError` if the status of the model is not a success. */
-export function checkModel(frame: ResultFrame): void {
+export function checkModel({ EasModelError }: JobContext, frame: ResultFrame): void {
   const code = frame.tags[LAST_CODE];
   if (code === undefined || /^2\d\d$/.test(code)) return;
   const excerpt = frame.text().slice(0, 200);
@@ -172,5 +176,6 @@ export async function readResult(
     });
   }
   const origin = { subject: "the job", attempts: 1, requestId: frame.requestId, token: [] };
+  const { validateJson } = await import("../../predict/lazy.js");
   return validateJson(value, schema, signal, origin);
 }

@@ -1,5 +1,5 @@
 import { checkFunction, checkSignal, checkTimeout } from "../../config/validate.js";
-import { EasError, EasModelError, EasStoreError } from "../../errors.js";
+import { EasError, type EasStoreError } from "../../errors.js";
 import type { Bytes, PredictRequest } from "../../formats/request.js";
 import type { PredictClient } from "../../predict/client.js";
 import { argumentTypeError, optionError, show } from "../../util/argument-errors.js";
@@ -19,6 +19,7 @@ import {
   dropInTime,
   endOf,
   findResult,
+  isModelError,
   readResult,
   receiveResult,
 } from "./job-result.js";
@@ -53,6 +54,7 @@ const running = new WeakMap<JobStore, Set<string>>();
 export interface RunTools {
   readonly jobBody: (input: JobInput) => JobBody | undefined;
   readonly randomUuid: () => string;
+  readonly EasStoreError: new (message: string, options: { cause: unknown }) => EasStoreError;
   readonly StringRequest: new (text: string) => PredictRequest<unknown>;
   readonly StringResponse: new (bytes: Bytes) => unknown;
 }
@@ -66,9 +68,9 @@ export async function run(
 ): Promise<unknown> {
   checkRunOptions(options);
   const body = tools.jobBody(input);
-  if (body === undefined) throw jobRefusal(input);
+  if (body === undefined) throw await jobRefusal(input);
   const { schema } = options;
-  checkFormat({ parse: body.parse, schema });
+  await checkFormat({ parse: body.parse, schema });
   if (!("submit" in client)) {
     // `json` does not accept text itself.
     const isText = typeof input === "string" && schema !== undefined;
@@ -88,7 +90,7 @@ export async function run(
   keys.add(key);
   try {
     const format = schema === undefined ? { parse } : { schema };
-    return await new JobRun(client, input, options, format, tools.randomUuid()).run();
+    return await new JobRun(client, input, options, format, tools).run();
   } finally {
     keys.delete(key);
   }
@@ -143,16 +145,15 @@ class JobRun {
   readonly #input: JobInput;
   readonly #options: AnyRunOptions;
   readonly #format: JobFormat;
-  /** The request id for a new job. */
-  readonly #newId: string;
+  readonly #tools: RunTools;
   readonly #end: number;
 
-  constructor(client: RunClient, input: JobInput, options: AnyRunOptions, format: JobFormat, newId: string) {
+  constructor(client: RunClient, input: JobInput, options: AnyRunOptions, format: JobFormat, tools: RunTools) {
     this.#client = client;
     this.#input = input;
     this.#options = options;
     this.#format = format;
-    this.#newId = newId;
+    this.#tools = tools;
     this.#end = endOf(options);
   }
 
@@ -165,7 +166,7 @@ class JobRun {
     if (record !== undefined) this.#searchContext(record);
     if (record?.result !== undefined) return this.#finish(record, frameOf(record.result));
     if (record?.job !== undefined) return this.#receive(record, { job: record.job });
-    const requestId = record?.requestId ?? this.#newId;
+    const requestId = record?.requestId ?? this.#tools.randomUuid();
     const found = record === undefined ? undefined : await this.#settle(record);
     return found === undefined ? this.#submit(requestId) : this.#receive(record as RunRecord, found);
   }
@@ -249,12 +250,12 @@ class JobRun {
     const { signal, onResult } = this.#options;
     const key = this.#searchContext(record);
     let value: unknown;
-    let failure: EasModelError | undefined;
+    let failure: unknown;
     try {
-      checkModel(frame);
+      checkModel(key, frame);
       value = await readResult(frame, this.#format, signal);
     } catch (error) {
-      if (!(error instanceof EasModelError)) throw error;
+      if (!isModelError(error)) throw error;
       failure = error;
     }
     if (record.result === undefined) {
@@ -300,7 +301,7 @@ class JobRun {
     } catch (error) {
       const { key } = this.#options;
       const message = `store.${method} failed for the key ${show(key)}: ${messageOf(error)}. ${consequence}`;
-      throw Object.assign(new EasStoreError(message, { cause: error }), job && { job });
+      throw Object.assign(new this.#tools.EasStoreError(message, { cause: error }), job && { job });
     }
   }
 

@@ -1,3 +1,4 @@
+import { EasStoreError } from "../../errors.js";
 import { StringRequest, StringResponse } from "../../formats/text/string-request.js";
 import type { PredictClient } from "../../predict/client.js";
 import type { PredictOutput } from "../../predict/input/inputs.js";
@@ -43,5 +44,5 @@ export async function run(
   options: RunOptions<unknown>,
 ): Promise<unknown> {
   const { run } = await import("../lazy.js");
-  return run(client, input, options, { jobBody, randomUuid, StringRequest, StringResponse });
+  return run(client, input, options, { EasStoreError, jobBody, randomUuid, StringRequest, StringResponse });
 }
