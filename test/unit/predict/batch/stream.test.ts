@@ -197,7 +197,7 @@ describe("batch.stream", () => {
     const items = await done;
     expect(items.map(({ index }) => index).sort()).toEqual([0, 1, 2]);
     expect(items.find(({ index }) => index === 0)?.error).toBe(error);
-    expect(items.find(({ index }) => index === 1)?.error?.message).toMatch(/predict takes text.*not 5$/);
+    expect(items.find(({ index }) => index === 1)?.error?.message).toMatch(/predict accepts text.*not 5$/);
     expect(String(items.find(({ index }) => index === 2)?.answer)).toBe("c");
   });
 
