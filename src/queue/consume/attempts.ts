@@ -23,7 +23,7 @@ export class Attempts {
     entry.count++;
     this.#items.delete(frame.index);
     this.#items.set(frame.index, entry);
-    for (const oldest of this.#items.keys()) if (this.#items.size > MAX_ITEMS) this.#items.delete(oldest);
+    if (this.#items.size > MAX_ITEMS) this.#items.delete(this.#items.keys().next().value as bigint);
     return { attempt: firstAttempt(tag) + entry.count - 1, delivery: entry.count };
   }
 

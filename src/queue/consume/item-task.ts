@@ -55,7 +55,8 @@ export class ItemTask {
     try {
       await this.#handle();
     } catch (error) {
-      // After any failure, the frame must leave the window.
+      // After any failure, the frame must leave the window. An `onError` that always fails must not cause a busy loop.
+      if (!this.#frame.isSettled) await this.#host.delayFailed();
       const isReleased = this.#release();
       if (isReleased) this.#host.reports.warn(this.#frame, (item) => `${item} was released for redelivery`, error);
     }

@@ -40,10 +40,16 @@ export class WorkerReports {
 }
 
 function textOf(error: unknown): string {
-  if (!isError(error)) return messageOf(error);
-  // Log lines and reasons must not contain the data of items.
-  const message = QUOTED_JSON.test(error.message) ? "the text is not valid JSON" : error.message;
-  return `${error.name}: ${message}`;
+  try {
+    if (isError(error)) {
+      const { name, message } = error;
+      // Log lines and reasons must not contain the data of items.
+      return `${name}: ${QUOTED_JSON.test(message) ? "the text is not valid JSON" : message}`;
+    }
+  } catch {
+    // A handler can throw an object whose name or message has no text form, or cannot be read.
+  }
+  return messageOf(error);
 }
 
 /** Returns the index and tags of an item, for a log line. */

@@ -134,6 +134,14 @@ describe("running handlers", () => {
 });
 
 describe("a failing handler", () => {
+  const unreadable = {
+    name: "Error",
+    get message(): string {
+      throw new Error("unreadable");
+    },
+  };
+  const revoked = Proxy.revocable({}, {});
+  revoked.revoke();
   const failures: [string, () => void | Promise<void>][] = [
     [
       "throws",
@@ -144,6 +152,9 @@ describe("a failing handler", () => {
     ["rejects", () => Promise.reject(new Error("bad"))],
     ["rejects with undefined", () => Promise.reject()],
     ["rejects with an object without a prototype", () => Promise.reject(Object.create(null))],
+    ["rejects with an error whose name is a symbol", () => Promise.reject({ name: Symbol("n"), message: "bad" })],
+    ["rejects with an error whose message cannot be read", () => Promise.reject(unreadable)],
+    ["rejects with a revoked proxy", () => Promise.reject(revoked.proxy)],
   ];
 
   test.each(failures)("redelivers the item of a handler that %s, and commits the others", async (_, fail) => {
@@ -256,6 +267,7 @@ describe("a failing handler", () => {
   ];
 
   test.each(wrong)("releases and receives the item again, and frees its slot, when onError %s", async (_, onError) => {
+    const asked = delays(0);
     const { input, client, warnings } = open();
     const bad = input.put("bad");
     const good = input.put("good");
@@ -269,6 +281,8 @@ describe("a failing handler", () => {
     );
     await until(() => input.length === 0);
     expect(seen).toBe(3);
+    // Without delays, the item would be released and received in a busy loop.
+    expect(asked).toEqual([100, 200]);
     expect(warnings.filter((message) => message.includes(`item ${bad}`))).toHaveLength(2);
     expect(input.commits.map(({ index }) => index)).toEqual([bad, good]);
     expect(watched.state).toBe("pending");

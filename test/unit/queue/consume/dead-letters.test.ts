@@ -204,6 +204,7 @@ describe("deadLetter", () => {
   });
 
   test("must be set when onError returns dead-letter: the item is released otherwise", async () => {
+    delays(0);
     const { input, client, warnings } = open();
     input.put("poison");
     let runs = 0;
