@@ -88,6 +88,22 @@ export const INDEX_FILE = "cassette.json";
 /** Folder of the body files in a cassette's directory. */
 export const BODIES_FOLDER = "bodies";
 
+/** Headers that belong to one connection, and are neither forwarded nor recorded (RFC 9110, 7.6.1). */
+export const CONNECTION_HEADERS: RegExp =
+  /^(connection|keep-alive|proxy-(connection|authenticate|authorization)|te|trailer|transfer-encoding|upgrade|expect|host)$/i;
+
+/** Statuses that can be replayed. `Response` rejects all others. */
+export const MIN_STATUS = 200;
+export const MAX_STATUS = 599;
+
+/** Whether a response with this status can be replayed. */
+export function isReplayable(status: number): boolean {
+  return status >= MIN_STATUS && status <= MAX_STATUS;
+}
+
+/** Statuses whose responses have no body. `Response` rejects even an empty body for them. */
+export const EMPTY_STATUSES: readonly number[] = [204, 205, 304];
+
 /** A body file is named for the SHA-256 of its content, so a name cannot lead out of the folder. */
 const BODY_FILE = /^([0-9a-f]{64})(\.[a-z0-9]{1,8})?$/;
 

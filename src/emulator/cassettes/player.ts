@@ -7,7 +7,7 @@ import { breaksBody, type Fault, resetConnection } from "../faults.js";
 import { createResponse } from "../response.js";
 import type { AcceptedSocket } from "../server/socket.js";
 import { breakSocket } from "../services/service-socket.js";
-import type { Cassette } from "./cassette.js";
+import { type Cassette, EMPTY_STATUSES } from "./cassette.js";
 import { type ComparedRequest, Matcher, type ReplayMatch } from "./matching.js";
 import { scaled, waitUntil } from "./pacing.js";
 import { type RecordedResponse, type Recording, readRecordings, splitUrl } from "./recording.js";
@@ -165,9 +165,6 @@ function refuse(message: string): Replay {
   const response = async () => createResponse(501, message);
   return { respond: response, accept: response };
 }
-
-/** Statuses whose responses have no body. `Response` rejects even an empty body for them. */
-const EMPTY_STATUSES: readonly number[] = [204, 205, 304];
 
 function createReplayedResponse(recorded: RecordedResponse, speed: number, signal: AbortSignal): Response {
   const { status, statusText, chunks, end } = recorded;

@@ -2,7 +2,17 @@ import { base64Decode } from "@bufbuild/protobuf/wire";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { argumentTypeError, show } from "../../util/argument-errors.js";
 import { isBytes, isRecord } from "../../util/realms.js";
-import { bodyFiles, CASSETTE_FORMAT, CASSETTE_VERSION, type Cassette, hashInName } from "./cassette.js";
+import {
+  bodyFiles,
+  CASSETTE_FORMAT,
+  CASSETTE_VERSION,
+  type Cassette,
+  CONNECTION_HEADERS,
+  EMPTY_STATUSES,
+  hashInName,
+  MAX_STATUS,
+  MIN_STATUS,
+} from "./cassette.js";
 
 /** An interaction whose bodies have been read and whose fields have been checked. */
 export interface Recording {
@@ -78,7 +88,7 @@ export function readRecordings(cassette: Cassette): Recording[] {
       isUpgrade: request.has("upgrade"),
       body: body(request.file("body")),
       result: fields.has("response")
-        ? readResponse(fields.record("response"), body)
+        ? readResponse(fields.record("response"), body, request.text("method"))
         : fields.has("socket")
           ? readSocket(fields.record("socket"), body)
           : undefined,
@@ -155,9 +165,13 @@ function bytesOf(content: unknown, file: string): Uint8Array {
   throw damaged(`bodies[${show(file)}]`, `it is ${show(content)}`, "bytes, text, or an object { base64 }");
 }
 
-function readResponse(fields: Fields, body: (file: string | undefined) => Uint8Array): RecordedResponse {
+function readResponse(
+  fields: Fields,
+  body: (file: string | undefined) => Uint8Array,
+  method: string,
+): RecordedResponse {
   const bytes = body(fields.file("body"));
-  const status = fields.integer("status", 200, 599);
+  const status = fields.integer("status", MIN_STATUS, MAX_STATUS);
   let from = 0;
   const chunks = fields.list("chunks").map((chunk, i) => {
     const [at, size] = new Fields(chunk, fields.placeOf("chunks", i)).numbers(2);
@@ -168,13 +182,23 @@ function readResponse(fields: Fields, body: (file: string | undefined) => Uint8A
     throw damaged(fields.placeOf("chunks"), `it has ${from} bytes`, `${bytes.length} bytes, the size of the body`);
   }
   const headers = fields.list("headers").map((pair, i) => new Fields(pair, fields.placeOf("headers", i)).header());
-  const common = {
+  const end = fields.oneOf("end", ENDS);
+  const [, length] = headers.find(([name]) => /^content-length$/i.test(name)) ?? [];
+  const hasBody = method !== "HEAD" && !EMPTY_STATUSES.includes(status) && end === "complete";
+  // A server would wait for missing bytes, or drop the rest.
+  if (hasBody && length !== undefined && Number(length) !== bytes.length) {
+    const found = `content-length is ${show(length)}`;
+    throw damaged(fields.placeOf("headers"), found, `${bytes.length}, the size of the body`);
+  }
+  return {
+    kind: "response",
     status,
-    statusText: fields.text("statusText"),
+    statusText: fields.text("statusText", /^[\t\x20-\x7e\x80-\xff]*$/, "a reason phrase of one line"),
     headers,
     delay: fields.integer("delay", 0, MAX_DELAY),
+    chunks,
+    end,
   };
-  return { kind: "response", ...common, chunks, end: fields.oneOf("end", ENDS) };
 }
 
 function readSocket(fields: Fields, body: (file: string | undefined) => Uint8Array): RecordedSocket {
@@ -203,11 +227,21 @@ function readSocket(fields: Fields, body: (file: string | undefined) => Uint8Arr
   const close = fields.record("close");
   return {
     kind: "socket",
-    protocol: fields.has("protocol") ? fields.text("protocol") : undefined,
+    protocol: fields.has("protocol")
+      ? fields.text("protocol", /^[\w!#$%&'*+.^`|~-]+$/, "the name of a subprotocol")
+      : undefined,
     delay: fields.integer("delay", 0, MAX_DELAY),
     messages,
-    close: { code: close.integer("code", 1000, 4999), reason: close.text("reason"), by: close.oneOf("by", CLOSERS) },
+    close: { code: closeCodeOf(close), reason: close.text("reason"), by: close.oneOf("by", CLOSERS) },
   };
+}
+
+/** Returns a close code that a replay can send, or the code of a connection without a close frame or without a code. */
+function closeCodeOf(close: Fields): number {
+  const code = close.integer("code", 1000, 4999);
+  const isValid = (code <= 1014 && code !== 1004) || code >= 3000;
+  if (isValid) return code;
+  throw damaged(close.placeOf("code"), `it is ${code}`, "a close code that can be sent, or 1005 or 1006");
 }
 
 /** Reads the fields of an object in a cassette. Each method throws a `TypeError` that names the field. */
@@ -233,9 +267,9 @@ class Fields {
     return new Fields(this.#get(name), this.placeOf(name));
   }
 
-  text(name: string): string {
+  text(name: string, pattern = /(?:)/, expected = "text"): string {
     const value = this.#get(name);
-    return typeof value === "string" ? value : this.#fail(name, "text");
+    return typeof value === "string" && pattern.test(value) ? value : this.#fail(name, expected);
   }
 
   integer(name: string, min: number, max: number): number {
@@ -280,10 +314,11 @@ class Fields {
     try {
       if (Array.isArray(pair) && pair.length === 2) new Headers([pair]);
       else throw new TypeError("not a pair");
-      return pair;
     } catch {
       throw damaged(this.#place, "it is not a valid header", "a list of name and value");
     }
+    if (!CONNECTION_HEADERS.test(pair[0])) return pair;
+    throw damaged(this.#place, `it is ${pair[0]}`, "a header that does not belong to the connection");
   }
 
   #get(name: string): unknown {

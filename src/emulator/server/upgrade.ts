@@ -41,7 +41,7 @@ export function refuseUpgrade(
   body: string,
 ): void {
   const lines = headers
-    .filter(([name]) => name !== "content-length" && name !== "connection")
+    .filter(([name]) => !/^(content-length|connection)$/i.test(name))
     .map(([name, value]) => `${name}: ${value}`);
   const length = `content-length: ${new TextEncoder().encode(body).length}`;
   socket.end(

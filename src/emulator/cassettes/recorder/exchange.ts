@@ -1,6 +1,6 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
 import { reset } from "../../server/upgrade.js";
-import type { CassetteRequest, CassetteResponse } from "../cassette.js";
+import { type CassetteRequest, type CassetteResponse, isReplayable } from "../cassette.js";
 import type { Redaction } from "../redaction.js";
 import { CompressedCheck } from "./compressed-check.js";
 import {
@@ -57,10 +57,17 @@ export async function recordExchange(
     if (request !== undefined) complete({ request, broken: true });
     return;
   }
+  const { statusCode: status = 0, statusMessage: statusText = "" } = received;
+  if (!isReplayable(status)) {
+    upstream.destroy();
+    await sent;
+    await discard();
+    return refuse(outgoing, 502, session.refuseStatus(name, status));
+  }
   const delay = Math.round(performance.now() - startedAt);
   const responseHeaders = relativeLocation(session, forwardedHeaders(received));
   outgoing.sendDate = false;
-  outgoing.writeHead(received.statusCode as number, received.statusMessage, responseHeaders.flat());
+  outgoing.writeHead(status, statusText, responseHeaders.flat());
   outgoing.flushHeaders();
   const check = await CompressedCheck.create(received.headers["content-encoding"], redaction);
   const { chunks, end } = await copyBody(received, outgoing, { body: responseBody, check }, () => isCanceled);
@@ -75,8 +82,8 @@ export async function recordExchange(
   if (request === undefined) return responseBody.discard();
   const body = await responseBody.finish(received.headers["content-type"], end === "complete");
   const response: CassetteResponse = {
-    status: received.statusCode as number,
-    statusText: redaction.text(received.statusMessage ?? ""),
+    status,
+    statusText: redaction.text(statusText),
     headers: recordedResponseHeaders(responseHeaders, redaction),
     delay,
     body,

@@ -1,13 +1,10 @@
 import type { IncomingMessage } from "node:http";
-import type { CassetteInteraction } from "../cassette.js";
+import { type CassetteInteraction, CONNECTION_HEADERS } from "../cassette.js";
 import { isSecretName, type RedactedStream, type Redaction, type Secrets } from "../redaction.js";
 import type { BodySink, CassetteStore } from "./store.js";
 
 /** Maximum number of warnings that are kept. */
 const MAX_WARNINGS = 1000;
-/** Headers that belong to one connection, and are neither forwarded nor recorded (RFC 9110, 7.6.1). */
-const CONNECTION_HEADERS =
-  /^(connection|keep-alive|proxy-(connection|authenticate|authorization)|te|trailer|transfer-encoding|upgrade|expect|host)$/i;
 /** Headers of requests that are recorded: those that describe the body. */
 const RECORDED_REQUEST_HEADERS = /^(content-type|content-encoding|accept)$/i;
 
@@ -59,6 +56,13 @@ export class Session {
     if (this.warnings.length < MAX_WARNINGS) this.warnings.push(message);
   }
 
+  /** Keeps the message that a request of this name was not recorded, and returns the body of the response with 502. */
+  refuseStatus(name: string, status: number): string {
+    const message = `the target responded with status ${status}, which cannot be replayed`;
+    this.warn(`${name} was not recorded: ${message}`);
+    return `recorder: ${message}`;
+  }
+
   /** Returns the path and query at the target for the path and query of a request. */
   pathOf(url: string): string {
     return this.target.pathname.replace(/\/+$/, "") + url;
@@ -91,7 +95,10 @@ export function recordedRequestHeaders(headers: readonly Pair[], redaction: Reda
 export function recordedResponseHeaders(headers: readonly Pair[], redaction: Redaction): Pair[] {
   return headers
     .filter(([name]) => !isSecretName(name) && !/^date$/i.test(name))
-    .map(([name, value]) => [name.toLowerCase(), redaction.text(value)]);
+    .map(([name, value]) => {
+      const isUrl = /^(content-)?location$/i.test(name);
+      return [name.toLowerCase(), isUrl ? redaction.url(value) : redaction.text(value)];
+    });
 }
 
 /** Writes a body without secrets to its file. After a limit has been exceeded, further bytes are dropped. */

@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
 import { joinChunks, totalLength } from "../../../platform/chunks.js";
 import { refuseUpgrade } from "../../server/upgrade.js";
-import type { CassetteSocket } from "../cassette.js";
+import { type CassetteSocket, isReplayable } from "../cassette.js";
 import { MAX_CHUNKS } from "./exchange.js";
 import { forwardedHeaders, type Pair, RecordedBody, recordedResponseHeaders, type Session } from "./session.js";
 
@@ -51,26 +51,32 @@ export async function recordSocket(
     upstream.on("error", resolve);
   });
   const delay = Math.round(performance.now() - startedAt);
+  const refuse = (message: string) =>
+    refuseUpgrade(socket, 502, "", [["content-type", "text/plain; charset=utf-8"]], message);
   if (opened instanceof Error) {
     const message = `the target cannot be reached: ${redaction.text(opened.message)}`;
     session.warn(`${method} ${request.url} (WebSocket): ${message}`);
-    return refuseUpgrade(socket, 502, "", [["content-type", "text/plain; charset=utf-8"]], `recorder: ${message}`);
+    return refuse(`recorder: ${message}`);
   }
   if (opened !== undefined) {
+    const { statusCode: status = 502, statusMessage: statusText = "" } = opened;
+    if (!isReplayable(status)) {
+      upstream.terminate();
+      return refuse(session.refuseStatus(`${method} ${request.url} (WebSocket)`, status));
+    }
     const bytes = await readRefusal(opened);
     const responseHeaders = forwardedHeaders(opened);
-    const { statusCode: status = 502, statusMessage: statusText = "" } = opened;
     refuseUpgrade(socket, status, statusText, responseHeaders, new TextDecoder().decode(bytes));
     const body = new RecordedBody(await session.store.body(), redaction.response());
-    await body.write(bytes);
+    const isWhole = (await body.write(bytes)) && opened.complete;
     const recorded = {
       status,
       statusText: redaction.text(statusText),
       headers: recordedResponseHeaders(responseHeaders, redaction),
       delay,
       body: await body.finish(opened.headers["content-type"]),
-      chunks: bytes.length === 0 ? undefined : [[0, bytes.length]],
-      end: "complete",
+      chunks: body.isWhole && bytes.length > 0 ? [[0, bytes.length]] : undefined,
+      end: isWhole ? "complete" : "cut",
     };
     return complete({ request, response: recorded });
   }

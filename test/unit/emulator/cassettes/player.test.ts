@@ -400,6 +400,21 @@ describe("damaged cassettes", () => {
       change((c) => (c.interactions[first].response.headers = [["a b", "c"]])),
       /headers\[0\]: it is not a valid header/,
     ],
+    [
+      "a reason phrase with a line end",
+      change((c) => (c.interactions[first].response.statusText = "OK\r\nx: y")),
+      /\.statusText: it is "OK\\r\\nx: y"\. Expected a reason phrase/,
+    ],
+    [
+      "a content-length that differs from the body",
+      change((c) => c.interactions[first].response.headers.push(["Content-Length", "10"])),
+      /headers: content-length is "10"\. Expected 6, the size of the body\.$/,
+    ],
+    [
+      "a header of the connection",
+      change((c) => c.interactions[first].response.headers.push(["transfer-encoding", "gzip"])),
+      /headers\[1\]: it is transfer-encoding\. Expected a header that does not belong to the connection\.$/,
+    ],
     ["a negative delay", change((c) => (c.interactions[first].response.delay = -1)), /\.delay: it is -1/],
     [
       "chunks of another size",
@@ -422,10 +437,31 @@ describe("damaged cassettes", () => {
       change((c) => (c.interactions[second].socket.messages = [])),
       /the messages of the service have 0 bytes/,
     ],
-    ["an invalid close code", change((c) => (c.interactions[second].socket.close.code = 1)), /close\.code: it is 1/],
+    ["a close code below 1000", change((c) => (c.interactions[second].socket.close.code = 1)), /close\.code: it is 1/],
+    ...[1004, 1015, 2000].map((code): [string, unknown, RegExp] => [
+      `the close code ${code}, which cannot be sent`,
+      change((c) => (c.interactions[second].socket.close.code = code)),
+      /close\.code: it is \d{4}\. Expected a close code that can be sent, or 1005 or 1006\.$/,
+    ]),
+    [
+      "a subprotocol with a line end",
+      change((c) => (c.interactions[second].socket.protocol = "a\r\nx: y")),
+      /socket\.protocol: it is "a\\r\\nx: y"\. Expected the name of a subprotocol\.$/,
+    ],
   ])("are rejected: %s", (_, cassettes, message) => {
     expect(() => createEmulator({ cassettes: cassettes as Cassette })).toThrow(message);
     expect(() => createEmulator({ cassettes: cassettes as Cassette })).toThrow(TypeError);
+  });
+
+  test("the content-length of a response without a body is not compared", async () => {
+    const cassettes = change((c) => {
+      c.interactions[first].request = { method: "HEAD", url: PATH };
+      c.interactions[first].response.headers.push(["content-length", "10"]);
+      for (const name of ["body", "chunks"]) delete c.interactions[first].response[name];
+    });
+    const { emulator } = play(cassettes);
+    const response = await emulator.fetch(new Request(`http://emulator${PATH}`, { method: "HEAD" }));
+    expect([response.status, response.headers.get("content-length")]).toEqual([200, "10"]);
   });
 
   test("are rejected when they are loaded from a directory", async () => {

@@ -217,6 +217,36 @@ describe("the target", () => {
     expect(interactions[0]?.response?.headers).toContainEqual(["location", "/next?x=1"]);
   });
 
+  test("removes secrets from the query of a redirect", async () => {
+    const target = await serve((request, response) => {
+      request.resume();
+      response.writeHead(302, { location: "https://bucket.example.com/a.png?Signature=signed-1&Expires=5" }).end();
+    });
+    const recorder = await record(target);
+    const { headers } = await sendRaw(recorder.endpoint, { path: "/a" });
+    expect(headers.location).toContain("Signature=signed-1");
+    const { interactions } = await recorder.cassette();
+    expect(interactions[0]?.response?.headers).toContainEqual([
+      "location",
+      "https://bucket.example.com/a.png?Signature=REDACTED&Expires=5",
+    ]);
+  });
+
+  test.each([101, 600, 999])("responds with 502 instead of status %d, which cannot be replayed", async (status) => {
+    const target = await serve((request) => request.socket.end(`HTTP/1.1 ${status} Odd\r\ncontent-length: 0\r\n\r\n`));
+    const recorder = await record(target);
+    const response = await sendRaw(recorder.endpoint, { path: "/a", body: "x" });
+    expect([response.status, response.body.toString()]).toEqual([
+      502,
+      `recorder: the target responded with status ${status}, which cannot be replayed`,
+    ]);
+    await recorder.close();
+    expect(recorder.warnings).toEqual([
+      `POST /a was not recorded: the target responded with status ${status}, which cannot be replayed`,
+    ]);
+    expect(createEmulator({ cassettes: await recorder.cassette() }).requests).toEqual([]);
+  });
+
   test("records and replays a connection that the service breaks before the headers and within the body", async () => {
     const target = await serve((request, response) => {
       request.resume();
@@ -292,6 +322,27 @@ describe("the target", () => {
     await recorder.close();
     const { interactions } = await recorder.cassette();
     expect(interactions[0]).toMatchObject({ request: { upgrade: true }, response: { status: 404 } });
+  });
+
+  test.each([
+    ["whole", {}, { end: "complete" }],
+    ["cut at maxBodyBytes", { maxBodyBytes: 3 }, { end: "cut", chunks: undefined }],
+  ])("passes on the refusal of a WebSocket by a server of Node, and records it %s", async (_, options, recorded) => {
+    const target = await serve((_request, response) => response.writeHead(403, { "Content-Length": 6 }).end("denied"));
+    const recorder = await record(target, options);
+    const socket = new WebSocket(recorder.endpoint.replace("http", "ws"));
+    const failed = once(socket, "error");
+    socket.on("error", () => {});
+    const [refusal] = await Promise.race([
+      once(socket, "unexpected-response").then(([, response]) => [response]),
+      failed,
+    ]);
+    expect(refusal).toMatchObject({ statusCode: 403, headers: { "content-length": "6" } });
+    refusal.destroy();
+    await recorder.close();
+    const cassettes = await recorder.cassette();
+    expect(cassettes.interactions[0]?.response).toMatchObject(recorded);
+    expect(() => createEmulator({ cassettes })).not.toThrow();
   });
 
   test("passes pings on, and the close code and reason", async () => {
