@@ -1,7 +1,18 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
+/** Resolves the package's name in src/cli to the sources, so that tests of its modules need no build. */
+const commandLineSources = {
+  name: "command-line-sources",
+  enforce: "pre" as const,
+  resolveId(source: string, importer: string | undefined) {
+    const match = importer?.includes("/src/cli/") ? /^eas-prediction(\/\w+)?$/.exec(source) : null;
+    return match === null ? undefined : fileURLToPath(new URL(`src${match[1] ?? ""}/index.ts`, import.meta.url));
+  },
+};
+
 export default defineConfig({
+  plugins: [commandLineSources],
   resolve: {
     alias: { "#platform": fileURLToPath(new URL("src/platform/node/platform.ts", import.meta.url)) },
   },

@@ -3,14 +3,24 @@ import { Command, CommanderError } from "commander";
 import { isEasError } from "eas-prediction";
 import type { AddCommand, CommandContext } from "./command.js";
 import { addBenchCommand } from "./commands/bench.js";
+import { addChatCommand } from "./commands/chat.js";
 import { addEmulatorCommand } from "./commands/emulator.js";
+import { addPredictCommand } from "./commands/predict.js";
 import { addQueueCommand } from "./commands/queue.js";
 import { addServicesCommand } from "./commands/services.js";
 import { CommandError, EXIT_CODES } from "./exit-codes.js";
+import { printable } from "./printable.js";
 import { Terminal, type TerminalStreams } from "./terminal.js";
 
 /** All commands, in the order of the help text. */
-const COMMANDS: readonly AddCommand[] = [addEmulatorCommand, addQueueCommand, addServicesCommand, addBenchCommand];
+const COMMANDS: readonly AddCommand[] = [
+  addEmulatorCommand,
+  addPredictCommand,
+  addChatCommand,
+  addQueueCommand,
+  addServicesCommand,
+  addBenchCommand,
+];
 
 /** Name of the command that prints a completion script. */
 const COMPLETION = "completion";
@@ -84,7 +94,9 @@ export async function runProgram({ args, version, streams, signal }: ProgramOpti
 function report(terminal: Terminal, error: unknown): number {
   const code = exitCodeOf(error);
   if (code === EXIT_CODES.interrupted || code === EXIT_CODES.terminated) return code;
-  const message = error instanceof Error ? error.message : String(error);
+  const text = error instanceof Error ? error.message : String(error);
+  // A message may contain an excerpt of a response.
+  const message = terminal.stderr.isTTY === true ? printable(text) : text;
   if (terminal.json) terminal.note(JSON.stringify({ error: isEasError(error) ? error.toJSON() : { message } }));
   else {
     terminal.note(`${terminal.errorColors.red("error:")} ${message}`);

@@ -23,3 +23,16 @@ export function duration(text: string): number {
 export function collect(value: string, previous: readonly string[] = []): string[] {
   return [...previous, value];
 }
+
+/** Parses a number such as `0.5` or `16/255`. */
+export function fraction(text: string): number {
+  const [, top, bottom = "1"] = /^(-?\d*\.?\d+(?:e-?\d+)?)(?:\/(\d*\.?\d+))?$/i.exec(text) ?? [];
+  const value = Number(top) / Number(bottom);
+  if (Number.isFinite(value)) return value;
+  throw new InvalidArgumentError("It must be a number such as 0.5 or 16/255.");
+}
+
+/** Parses a list of numbers that are separated by commas. */
+export function fractions(text: string): number[] {
+  return text.split(",").map(fraction);
+}
