@@ -4,6 +4,7 @@ import { isEasError } from "eas-prediction";
 import type { AddCommand, CommandContext } from "./command.js";
 import { addBenchCommand } from "./commands/bench.js";
 import { addChatCommand } from "./commands/chat.js";
+import { addDoctorCommand } from "./commands/doctor.js";
 import { addEmulatorCommand } from "./commands/emulator.js";
 import { addPredictCommand } from "./commands/predict.js";
 import { addQueueCommand } from "./commands/queue.js";
@@ -20,6 +21,7 @@ const COMMANDS: readonly AddCommand[] = [
   addQueueCommand,
   addServicesCommand,
   addBenchCommand,
+  addDoctorCommand,
 ];
 
 /** Name of the command that prints a completion script. */
