@@ -70,8 +70,13 @@ export default defineConfig([
     splitting: true,
     treeshake: false,
     sourcemap: true,
+    // The maps give stack traces the names and lines of the sources. The sources are in the repository, so the maps do
+    // not repeat them.
+    esbuildOptions(options) {
+      options.sourcesContent = false;
+    },
     // The configurations are built at the same time: each leaves the other's files.
-    clean: ["!*.global.js*"],
+    clean: ["!*.global.js"],
     // tsc makes the declarations: scripts/declarations.mjs.
     dts: false,
     external: [
@@ -96,7 +101,7 @@ export default defineConfig([
     target: "es2022",
     platform: "browser",
     minify: true,
-    sourcemap: true,
+    sourcemap: false,
     dts: false,
     noExternal: [/./],
     esbuildOptions(options) {

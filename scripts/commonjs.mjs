@@ -1,5 +1,5 @@
 // Converts the ESM files that tsup built (.js) to CommonJS (.cjs), one by one. tsup's own output lowers the syntax:
-// classes lose their names, and source maps contain the build folder.
+// classes lose their names. The files have no source maps, because their lines are those of readable code.
 import { readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { build } from "esbuild";
@@ -14,7 +14,6 @@ const { warnings } = await build({
   format: "cjs",
   platform: "node",
   target: "es2022",
-  sourcemap: true,
   // `import()` becomes `require`, because Jest runs CommonJS without dynamic imports.
   supported: { "dynamic-import": false },
   plugins: [

@@ -37,15 +37,15 @@ export function describeSize({ size, unpackedSize }) {
   return `${Math.round(size / 1000)} kB packed, ${Math.round(unpackedSize / 1000)} kB unpacked`;
 }
 
-/** Checks that source maps contain only relative paths, and so nothing about the build machine. */
+/** Checks that source maps contain only relative paths, and neither the sources nor anything about the build machine. */
 export function checkSourceMaps(installed) {
   const maps = readdirSync(`${installed}/dist`, { recursive: true }).filter((name) => name.endsWith(".map"));
-  assert.ok(maps.length > 50);
+  assert.ok(maps.length > 30);
   for (const name of maps) {
     const text = readFileSync(`${installed}/dist/${name}`, "utf8");
     const { sources, sourceRoot, sourcesContent } = JSON.parse(text);
     assert.equal(sourceRoot, undefined, name);
-    assert.equal(sourcesContent.length, sources.length, name);
+    assert.equal(sourcesContent, undefined, name);
     assert.deepEqual(
       sources.filter((source) => !/^(\.\.\/)+(src|node_modules)\/|^[\w-]+\.js$/.test(source)),
       [],

@@ -1,4 +1,5 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from "node:http";
+import { isError } from "../../../util/realms.js";
 import { reset } from "../../server/upgrade.js";
 import { type CassetteRequest, type CassetteResponse, isReplayable } from "../cassette.js";
 import type { Redaction } from "../redaction.js";
@@ -40,7 +41,7 @@ export async function recordExchange(
   const discard = () => Promise.all([requestBody.discard(), responseBody.discard()]);
 
   const received = await headOf(upstream);
-  if (received instanceof Error) {
+  if (isError(received)) {
     if (isUnreachable(received)) {
       session.warn(`${name} was not recorded: the target cannot be reached: ${received.message}`);
       await sent;

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
 import { joinChunks, totalLength } from "../../../platform/chunks.js";
+import { isError } from "../../../util/realms.js";
 import { refuseUpgrade } from "../../server/upgrade.js";
 import { type CassetteSocket, isReplayable } from "../cassette.js";
 import { MAX_CHUNKS } from "./exchange.js";
@@ -53,7 +54,7 @@ export async function recordSocket(
   const delay = Math.round(performance.now() - startedAt);
   const refuse = (message: string) =>
     refuseUpgrade(socket, 502, "", [["content-type", "text/plain; charset=utf-8"]], message);
-  if (opened instanceof Error) {
+  if (isError(opened)) {
     const message = `the target cannot be reached: ${redaction.text(opened.message)}`;
     session.warn(`${method} ${request.url} (WebSocket): ${message}`);
     return refuse(`recorder: ${message}`);
