@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { defineConfig, type Options } from "tsup";
 import packageJson from "./package.json" with { type: "json" };
+import { consolePage } from "./scripts/console-page.mjs";
 
 const COMPRESSIONS = ["snappy", "lz4", "zstd"];
 const FORMATS = ["tf", "torch", "torchrec", "easyrec", "blade", "caffe", "onnx", "queue"];
@@ -90,7 +91,7 @@ export default defineConfig([
     // @noble/hashes is small and ESM only: bundled, so that require() works too. @stablelib/snappy is small and CommonJS only:
     // bundled, so that import works in browsers too.
     noExternal: [/^@noble\/hashes/, /^@stablelib\/snappy$/],
-    esbuildPlugins: [singleStart],
+    esbuildPlugins: [singleStart, consolePage],
   },
   // The main entry as one file for a script tag: what the package's fields "unpkg" and "jsdelivr" name.
   {

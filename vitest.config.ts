@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { viteConsolePage } from "./scripts/console-page.mjs";
 
 /** Resolves the package's name in src/cli to the sources, so that tests of its modules need no build. */
 const commandLineSources = {
@@ -12,7 +13,7 @@ const commandLineSources = {
 };
 
 export default defineConfig({
-  plugins: [commandLineSources],
+  plugins: [commandLineSources, viteConsolePage],
   resolve: {
     alias: { "#platform": fileURLToPath(new URL("src/platform/node/platform.ts", import.meta.url)) },
   },

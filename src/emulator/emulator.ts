@@ -60,6 +60,17 @@ export interface EmulatorLogEntry {
   readonly status: number;
 }
 
+/** Called for each request when it has arrived. The authentication and the status of the entry are set later. @internal */
+export type RequestObserver = (request: Request, entry: EmulatorLogEntry) => void;
+
+/** The parts of an emulator that its console shows and changes. @internal */
+export interface EmulatorInternals {
+  /** Returns all services and queues, with the token of each. */
+  targets(): readonly { readonly name: string; readonly isQueue: boolean; readonly token: string }[];
+  readonly faults: FaultQueue;
+  readonly observers: Set<RequestObserver>;
+}
+
 /** Options for `createEmulator`. */
 export interface EmulatorOptions {
   /**
@@ -167,6 +178,8 @@ export interface Emulator {
   fault(fault: Fault): void;
   /** Clears pending faults, the request log and the queues' history, and rewinds the cassettes. Queue items are kept. */
   reset(): void;
+  /** The parts that the console of `startEmulator` shows and changes. @internal */
+  readonly internals: EmulatorInternals;
 }
 
 /**
@@ -201,6 +214,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   for (const [name, service] of Object.entries({ ...createDemoServices(), ...options.services }))
     addService(name, service);
 
+  const observers = new Set<RequestObserver>();
   const queues = new Queues();
   for (const [name, queue] of Object.entries(options.queues ?? {})) queues.add(name, queue);
   const control = new ControlPlane(options.control ?? {}, {
@@ -213,9 +227,10 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   /** Requests in progress. Stored here because, on Node, the signal of a garbage-collected request never fires. */
   const inProgress = new Set<Request>();
 
-  function log(entry: EmulatorLogEntry): void {
+  function log(request: Request, entry: EmulatorLogEntry): void {
     requests.push(entry);
     if (requests.length > logLength) requests.shift();
+    for (const observe of observers) observe(request, entry);
   }
 
   /** Logs and authorizes a request, applies faults, and finds its target. Called before every response. */
@@ -244,7 +259,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
       auth: "none" as AuthForm,
       status: 0,
     };
-    log(entry);
+    log(request, entry);
     const expectedToken = found === undefined ? "" : ((found.queue ?? found.service)?.token ?? getToken());
     entry.auth = await verifyAuthorization(
       request,
@@ -273,7 +288,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     const response = await control.respond(request);
     const { method, headers } = request;
     const about = { service: undefined, instance: undefined, auth: "none", status: response.status } as const;
-    log({ method, url: pathname + search, headers, body: new Uint8Array(), ...about });
+    log(request, { method, url: pathname + search, headers, body: new Uint8Array(), ...about });
     return response;
   }
 
@@ -345,6 +360,16 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
       requests.length = 0;
       queues.clearHistory();
       player?.rewind();
+    },
+    internals: {
+      targets: () =>
+        [...new Set([...services.keys(), ...queues.names()])].map((name) => {
+          const queue = queues.get(name);
+          const token = (queue ?? services.get(name))?.token ?? getToken();
+          return { name, isQueue: queue !== undefined, token };
+        }),
+      faults,
+      observers,
     },
   };
 }

@@ -79,6 +79,16 @@ export class FaultQueue {
     this.#faults = [];
   }
 
+  /** Removes a fault that has not been consumed yet. */
+  remove(fault: Fault): void {
+    this.#faults = this.#faults.filter((entry) => entry.fault !== fault);
+  }
+
+  /** The faults that have not been consumed yet, in the order in which they apply. */
+  get pending(): readonly Fault[] {
+    return this.#faults.map(({ fault }) => fault);
+  }
+
   /** Returns the first fault that matches a service or a discovery request, and consumes one use of it. */
   take(service: string | undefined, isDiscovery = false): Fault | undefined {
     const found = this.#faults.find(

@@ -7,6 +7,8 @@ import { argumentRangeError, show } from "../../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
 import { isError, isResponse } from "../../util/realms.js";
 import { type Recorder, type RecorderOptions, startRecorder } from "../cassettes/recorder/recorder.js";
+import type { EmulatorConsole } from "../console/console.js";
+import type { Observation } from "../console/monitor.js";
 import { createEmulator, EMULATOR_OPTIONS, type Emulator, type EmulatorOptions } from "../emulator.js";
 import { isBrokenByFault, isEndedByFault } from "../faults.js";
 import { type HostCheck, hostCheck } from "../gateway/host-check.js";
@@ -38,6 +40,14 @@ export interface StartEmulatorOptions extends EmulatorOptions {
    * requests. Requests whose target is an absolute URL, which are sent by clients that use a proxy, are not checked.
    */
   readonly hosts?: readonly string[] | "*" | undefined;
+  /**
+   * Whether to serve the console at `/`: a web page that calls the services, shows requests and queues, and switches
+   * faults. Its address is `consoleUrl`. Default false.
+   *
+   * The console accepts loopback names only, regardless of `hosts`. It requires a random token, which is part of
+   * `consoleUrl`.
+   */
+  readonly console?: boolean | undefined;
 }
 
 /** The `startEmulator` options that `createEmulator` does not have. */
@@ -46,6 +56,7 @@ const SERVER_OPTIONS: OptionNames<Omit<StartEmulatorOptions, keyof EmulatorOptio
   port: 1,
   instancePort: 1,
   hosts: 1,
+  console: 1,
 };
 
 /** An emulator that listens as an HTTP server. */
@@ -54,6 +65,8 @@ export interface RunningEmulator extends Emulator {
   readonly endpoint: string;
   /** Port of the gateway. */
   readonly port: number;
+  /** Address of the console, with its token; undefined without the option `console`. Anyone who has it controls the emulator. */
+  readonly consoleUrl: string | undefined;
   /**
    * Starts a recorder between clients and a service, by default the emulator itself. `close()` of the emulator also
    * closes the recorder. See `startRecorder`.
@@ -76,12 +89,17 @@ export interface RunningEmulator extends Emulator {
  */
 export async function startEmulator(options: StartEmulatorOptions = {}): Promise<RunningEmulator> {
   checkOptionNames("the emulator", options, { ...EMULATOR_OPTIONS, ...SERVER_OPTIONS });
-  const { emulator: existing, port = 0, instancePort = 0, hosts, ...rest } = options;
+  const { emulator: existing, port = 0, instancePort = 0, hosts, console: hasConsole = false, ...rest } = options;
   const isAllowed = hostCheck(hosts);
   const emulator = existing ?? createEmulator(rest);
   const [{ createServer }, { WebSocketServer }] = await serverModules();
-  /** Starts the server for the gateway or for one instance. */
-  async function listen(at: number): Promise<Listener> {
+  // Loaded only here, because few programs need it.
+  const page = hasConsole ? new (await import("../console/console.js")).EmulatorConsole(emulator) : undefined;
+  const target = { emulator, isAllowed, page };
+  /** Starts the server of one instance. */
+  const listen = (at: number) => listenAt(at, false);
+  /** Starts the server of the gateway, which also serves the console, or of one instance. */
+  async function listenAt(at: number, isGateway: boolean): Promise<Listener> {
     const protocols = new WeakMap<IncomingMessage, string>();
     const sockets = new WebSocketServer({
       noServer: true,
@@ -90,15 +108,16 @@ export async function startEmulator(options: StartEmulatorOptions = {}): Promise
       autoPong: false,
       handleProtocols: (_offered, incoming) => protocols.get(incoming) ?? false,
     });
-    const server = createServer((incoming, outgoing) => void handleRequest(emulator, isAllowed, incoming, outgoing));
+    const server = createServer((incoming, outgoing) => {
+      if (isGateway && page?.serves(incoming)) void page.respond(incoming, outgoing);
+      else void handleRequest(target, incoming, outgoing);
+    });
     const unattached = new Set<Duplex>();
     server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Uint8Array) => {
       if (incoming.headers.upgrade?.toLowerCase() !== "websocket")
         return continueWithoutUpgrade(server, incoming, socket, head);
       unattached.add(socket);
-      void upgrade(emulator, { sockets, protocols, isAllowed }, incoming, socket, head).finally(() =>
-        unattached.delete(socket),
-      );
+      void upgrade({ ...target, sockets, protocols }, incoming, socket, head).finally(() => unattached.delete(socket));
     });
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
@@ -114,10 +133,11 @@ export async function startEmulator(options: StartEmulatorOptions = {}): Promise
   }
   const instances = emulator.instances as readonly Instance[];
   const firstPort = checkInstancePort(instancePort, instances.length);
-  const gateway = await listen(port);
+  const gateway = await listenAt(port, true);
   const endpoint = `http://127.0.0.1:${gateway.port}`;
   const recorders: Recorder[] = [];
   async function closeAll(): Promise<void> {
+    page?.close();
     await Promise.all(recorders.map((recorder) => recorder.close()));
     await Promise.all([gateway.close(), ...instances.map((instance) => instance.stop())]);
   }
@@ -135,6 +155,7 @@ export async function startEmulator(options: StartEmulatorOptions = {}): Promise
     ...emulator,
     port: gateway.port,
     endpoint,
+    consoleUrl: page?.url(endpoint),
     async record(options) {
       const recorder = await startRecorder({ target: endpoint, ...options });
       recorders.push(recorder);
@@ -171,24 +192,36 @@ function close(server: Server, sockets: WebSocketServer): Promise<void> {
   });
 }
 
+/** The emulator that a server serves. */
+interface ServedEmulator {
+  readonly emulator: Emulator;
+  readonly isAllowed: HostCheck;
+  readonly page: EmulatorConsole | undefined;
+}
+
 async function handleRequest(
-  emulator: Emulator,
-  isAllowed: HostCheck,
+  { emulator, isAllowed, page }: ServedEmulator,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
 ): Promise<void> {
   const disconnected = new AbortController();
   outgoing.once("close", () => disconnected.abort());
+  let observation: Observation | undefined;
   try {
-    const response = await emulator.fetch(await readRequest(incoming, isAllowed, disconnected.signal));
+    const request = await readRequest(incoming, isAllowed, disconnected.signal);
+    observation = page?.observe(request);
+    const response = await emulator.fetch(request);
+    observation?.responded(response);
     const headers: [string, string][] = [...response.headers];
     // Without a status text, Node sends its own reason phrase.
     if (response.statusText === "") outgoing.writeHead(response.status, headers.flat());
     else outgoing.writeHead(response.status, response.statusText, headers.flat());
     // Send the headers of an endless body before its first byte.
     if (!response.headers.has("content-length")) outgoing.flushHeaders();
-    await pipe(response, outgoing);
+    await pipe(response, outgoing, observation);
+    observation?.ended(outgoing.destroyed ? "disconnected" : "complete");
   } catch (error) {
+    observation?.ended(disconnected.signal.aborted ? "disconnected" : "broken");
     if (error instanceof RefusedRequest) {
       const shared = emulator.corsHeaders(incoming.headers.origin ?? null);
       const length = ["content-length", String(new TextEncoder().encode(error.message).length)];
@@ -230,17 +263,15 @@ function continueWithoutUpgrade(server: Server, incoming: IncomingMessage, socke
   server.emit("connection", socket);
 }
 
-interface UpgradeServer {
+interface UpgradeServer extends ServedEmulator {
   readonly sockets: WebSocketServer;
   /** The chosen subprotocol of each upgrade in progress. */
   readonly protocols: WeakMap<IncomingMessage, string>;
-  readonly isAllowed: HostCheck;
 }
 
 /** Upgrades a connection to a WebSocket, or responds with the refusal. */
 async function upgrade(
-  emulator: Emulator,
-  { sockets, protocols, isAllowed }: UpgradeServer,
+  { emulator, isAllowed, page, sockets, protocols }: UpgradeServer,
   incoming: IncomingMessage,
   socket: Duplex,
   head: Uint8Array,
@@ -250,8 +281,13 @@ async function upgrade(
   socket.on("error", onError);
   const disconnected = new AbortController();
   socket.once("close", () => disconnected.abort());
+  let observation: Observation | undefined;
   try {
-    const accepted = await emulator.connect(await readRequest(incoming, isAllowed, disconnected.signal));
+    const request = await readRequest(incoming, isAllowed, disconnected.signal);
+    observation = page?.observe(request);
+    const accepted = await emulator.connect(request);
+    observation?.responded(isResponse(accepted) ? accepted : { status: 101, headers: new Headers() });
+    socket.once("close", () => observation?.ended("complete"));
     if (isResponse(accepted)) {
       refuseUpgrade(socket, accepted.status, accepted.statusText, [...accepted.headers], await accepted.text());
       return;
@@ -261,6 +297,7 @@ async function upgrade(
     sockets.handleUpgrade(incoming, socket, head as Buffer, (webSocket) => attach(accepted, webSocket));
   } catch (error) {
     if (error instanceof RefusedRequest) return refuseUpgrade(socket, error.status, "", REFUSAL_HEADERS, error.message);
+    observation?.ended("broken");
     if (!disconnected.signal.aborted) reportFailure(error);
     if (isEndedByFault(error)) socket.end();
     else reset(socket);
@@ -290,7 +327,7 @@ export function fileLog(path: string): EmulatorQueueLog {
 }
 
 /** Sends a body with backpressure. An error from the body breaks the connection. */
-async function pipe(response: Response, outgoing: ServerResponse): Promise<void> {
+async function pipe(response: Response, outgoing: ServerResponse, observation?: Observation): Promise<void> {
   if (response.body === null) {
     outgoing.end();
     return;
@@ -301,6 +338,7 @@ async function pipe(response: Response, outgoing: ServerResponse): Promise<void>
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
+    observation?.sent(value);
     if (!outgoing.write(value)) await waitForDrain(outgoing);
   }
   outgoing.end();

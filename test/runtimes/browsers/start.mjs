@@ -1,4 +1,4 @@
-// Opens a page in a browser. Each function resolves with a way to close it.
+// Opens a page in a browser, and controls it.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -17,14 +17,22 @@ export const CHROMIUM_ARGS = [
   "--disable-sync",
 ];
 
-/** Functions that open a URL, by browser. */
-export const OPEN = {
+/**
+ * Functions that open a URL, by browser. Each resolves with the page: `evaluate(text)` runs an async function in the page and
+ * returns its result, `press(key)` presses a key, and `close()` ends the browser.
+ */
+export const PAGES = {
   async chromium(url, { args = [], ...context } = {}) {
     const executablePath = programsOf("chromium").chromium;
     const browser = await chromium.launch({ executablePath, args: [...CHROMIUM_ARGS, ...args] });
     const page = await browser.newPage(context);
     await page.goto(url);
-    return () => browser.close();
+    return {
+      page,
+      evaluate: (text) => page.evaluate(`(${text})()`),
+      press: (key) => page.keyboard.press(key),
+      close: () => browser.close(),
+    };
   },
 
   async firefox(url) {
@@ -35,7 +43,11 @@ export const OPEN = {
     });
     const page = await browser.newPage();
     await page.goto(url);
-    return () => browser.close();
+    return {
+      evaluate: (text) => page.evaluate(`(${text})()`),
+      press: (key) => page.keyboard.press(key),
+      close: () => browser.close(),
+    };
   },
 
   /** Uses WebDriver, because no library supports WebKitGTK. Its window needs a display. */
@@ -52,13 +64,46 @@ export const OPEN = {
       const options = { binary: miniBrowser, args: ["--automation"] };
       const capabilities = { alwaysMatch: { "webkitgtk:browserOptions": options } };
       const { sessionId } = await ask(port, "/session", { capabilities });
-      await ask(port, `/session/${sessionId}/url`, { url });
-      return close;
+      const session = (path, body) => ask(port, `/session/${sessionId}/${path}`, body);
+      await session("url", { url });
+      return {
+        evaluate: (text) =>
+          session("execute/async", {
+            script: `const done = arguments[0];
+              (${text})().then((value) => done({ value }), (error) => done({ error: String(error) }));`,
+            args: [],
+          }).then(({ value, error }) => {
+            if (error !== undefined) throw new Error(error);
+            return value;
+          }),
+        async press(key) {
+          const value = WEBDRIVER_KEYS[key] ?? key;
+          const actions = ["keyDown", "keyUp"].map((type) => ({ type, value }));
+          await session("actions", { actions: [{ type: "key", id: "keyboard", actions }] });
+        },
+        close,
+      };
     } catch (error) {
       await close();
       throw error;
     }
   },
+};
+
+/** Functions that open a URL, by browser. Each resolves with a function that ends the browser. */
+export const OPEN = Object.fromEntries(
+  Object.entries(PAGES).map(([name, open]) => [name, async (...args) => (await open(...args)).close]),
+);
+
+/** Keys of the WebDriver protocol that are not characters. */
+const WEBDRIVER_KEYS = {
+  Tab: "\uE004",
+  Enter: "\uE007",
+  Space: " ",
+  ArrowLeft: "\uE012",
+  ArrowUp: "\uE013",
+  ArrowRight: "\uE014",
+  ArrowDown: "\uE015",
 };
 
 /** Sends a command of the WebDriver protocol. Waits until the driver listens. */

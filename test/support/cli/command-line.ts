@@ -5,6 +5,7 @@ import { join } from "node:path";
 import pty from "@lydell/node-pty";
 import { Terminal } from "@xterm/headless";
 import { build } from "esbuild";
+import { consolePage } from "../../../scripts/console-page.mjs";
 
 const root = new URL("../../../", import.meta.url).pathname;
 
@@ -31,6 +32,7 @@ export async function buildCommandLine(): Promise<CommandLine> {
     tsconfig: "tsconfig.json",
     define: { PACKAGE_VERSION: JSON.stringify("0.0.0-test") },
     banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+    plugins: [consolePage],
     logLevel: "error",
   });
   return { file, remove: () => rm(folder, { recursive: true, force: true }) };
