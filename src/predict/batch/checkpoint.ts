@@ -105,6 +105,8 @@ export class FinishedIndexes {
 export function checkCheckpoint(value: BatchCheckpoint): BatchCheckpoint {
   const { version, done, first, total, inputId } = (value ?? {}) as Partial<Record<keyof BatchCheckpoint, unknown>>;
   const { count, hash } = (first ?? {}) as { count?: unknown; hash?: unknown };
+  const end = isRanges(done) ? (done.at(-1)?.[1] ?? 0) : 0;
+  const minCount = Math.min(MAX_FIRST, end);
   const fault =
     typeof value !== "object" || value === null
       ? `is ${show(value)}`
@@ -114,11 +116,13 @@ export function checkCheckpoint(value: BatchCheckpoint): BatchCheckpoint {
           ? "is damaged: done is not a list of ascending ranges [start, end]"
           : !isCount(count) || count > MAX_FIRST || typeof hash !== "string" || !/^[\da-f]{16}$/.test(hash)
             ? "is damaged: first is not { count, hash }"
-            : total !== undefined && (!isCount(total) || (done.at(-1)?.[1] ?? 0) > total)
-              ? "is damaged: total is not a number of requests that includes the finished requests"
-              : inputId !== undefined && typeof inputId !== "string"
-                ? "is damaged: inputId is not text"
-                : undefined;
+            : count < minCount
+              ? `is damaged: first covers ${count} requests, and ${minCount} are needed`
+              : total !== undefined && (!isCount(total) || end > total)
+                ? "is damaged: total is not a number of requests that includes the finished requests"
+                : inputId !== undefined && typeof inputId !== "string"
+                  ? "is damaged: inputId is not text"
+                  : undefined;
   if (fault === undefined) return value;
   throw argumentTypeError(
     "ERR_EAS_ARG_OPTION",

@@ -198,7 +198,8 @@ export class BatchRun {
     for (let index = 0, sent = 0; ; index++) {
       await this.#slot();
       if (this.#calls.signal.aborted) return;
-      const early = first[index];
+      // Requests are removed from the list, so that they do not stay in memory.
+      const early = first.shift();
       const next = early === undefined ? await this.#pull() : undefined;
       if (next?.done) {
         if (index < this.#finished.end)
@@ -296,7 +297,7 @@ export class BatchRun {
    * Reads as many requests as the fingerprint of the checkpoint covers, and returns them. Throws a `TypeError` if the
    * fingerprints differ.
    */
-  async #verify(): Promise<readonly Measured[]> {
+  async #verify(): Promise<Measured[]> {
     const { count = 0, hash } = this.#options.checkpoint?.first ?? {};
     const first: Measured[] = [];
     while (first.length < count && !this.#calls.signal.aborted) {

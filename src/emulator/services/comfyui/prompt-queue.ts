@@ -29,13 +29,19 @@ export interface NewPrompt extends Omit<QueuedPrompt, "number" | "promptId" | "o
   readonly isFirst: boolean;
 }
 
+/** A finished workflow. `entry` is the response of `/history`. */
+interface HistoryItem {
+  readonly entry: object;
+  readonly result: ExecutionResult;
+}
+
 /** The queue of a ComfyUI instance, its running workflow and its history. */
 export class PromptQueue {
   readonly files: OutputFiles = new OutputFiles();
   readonly #settings: ComfySettings;
   readonly #clients: ComfyClients;
   readonly #executor: Executor;
-  readonly #history = new Map<string, { entry: object; result: ExecutionResult }>();
+  readonly #history = new Map<string, HistoryItem>();
   #pending: QueuedPrompt[] = [];
   #running: { readonly prompt: QueuedPrompt; readonly interrupted: AbortController; node?: string } | undefined;
   #nextNumber = 0;
@@ -103,16 +109,19 @@ export class PromptQueue {
     return Object.fromEntries(entries.slice(-(filter.maxItems ?? entries.length) || entries.length));
   }
 
-  /** Removes workflows from the history. Their files stay until the history removes them by its length. */
+  /** Removes workflows and their files from the history. */
   deleteHistory(isDeleted: (promptId: string) => boolean): void {
-    for (const id of [...this.#history.keys()]) if (isDeleted(id)) this.#removeHistory(id);
+    for (const id of [...this.#history.keys()]) if (isDeleted(id)) this.#setHistory(id, undefined);
   }
 
-  #removeHistory(promptId: string): void {
+  /** Adds, replaces or removes a workflow in the history. Removes the files that no workflow in the history has. */
+  #setHistory(promptId: string, added: HistoryItem | undefined): void {
     const removed = this.#history.get(promptId);
     this.#history.delete(promptId);
+    if (added !== undefined) this.#history.set(promptId, added);
+    if (removed === undefined) return;
     const left = new Set([...this.#history.values()].flatMap(({ result }) => imagesOf(result)));
-    for (const file of removed ? imagesOf(removed.result) : []) {
+    for (const file of imagesOf(removed.result)) {
       // A cached result of a later workflow may have the same file.
       if (left.has(file)) continue;
       this.files.remove(file);
@@ -138,10 +147,10 @@ export class PromptQueue {
         },
       };
       const result = await this.#executor.run(execution, running.interrupted.signal);
-      this.#history.set(promptId, { entry: historyEntry(prompt, result), result });
+      this.#setHistory(promptId, { entry: historyEntry(prompt, result), result });
       for (const oldest of this.#history.keys()) {
         if (this.#history.size <= this.#settings.historyLength) break;
-        this.#removeHistory(oldest);
+        this.#setHistory(oldest, undefined);
       }
       this.#running = undefined;
       prompt.onResult(result);

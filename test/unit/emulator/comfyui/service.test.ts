@@ -322,6 +322,21 @@ describe("the routes", () => {
     expect((await json("GET", "/history")).body).toEqual({});
   });
 
+  test("a workflow with the id of an earlier one replaces its history and its images", async () => {
+    const { json, run, view } = open();
+    const prompt_id = "__proto__";
+    await json("POST", "/prompt", { prompt: textToImage({ seed: 1 }), prompt_id });
+    await json("POST", "/prompt", { prompt: textToImage({ seed: 2 }), prompt_id });
+    await run(textToImage({ seed: 3 }));
+    const { body } = await json("GET", "/history");
+    expect(Object.entries<any>(body).map(([id, { outputs }]) => [id, outputs["9"].images[0].filename])).toEqual([
+      [prompt_id, "ComfyUI_00002_.png"],
+      [expect.any(String), "ComfyUI_00003_.png"],
+    ]);
+    const statuses = [1, 2, 3].map(async (n) => (await view(`filename=ComfyUI_0000${n}_.png`)).status);
+    expect(await Promise.all(statuses)).toEqual([404, 200, 200]);
+  });
+
   test("a cached image stays as long as one workflow in the history has it", async () => {
     const { run, view } = open({ historyLength: 2 });
     for (let i = 0; i < 4; i++) await run(textToImage());

@@ -303,6 +303,9 @@ describe("a damaged checkpoint is refused", () => {
     [{ ...good, first: undefined }, /first is not/],
     [{ ...good, first: { count: 17, hash: good.first.hash } }, /first is not/],
     [{ ...good, first: { count: 1, hash: "xyz" } }, /first is not/],
+    // Without the fingerprint, a checkpoint of another input would be accepted.
+    [{ ...good, first: { count: 1, hash: good.first.hash } }, /first covers 1 requests, and 2 are needed/],
+    [{ ...good, done: [[0, 90]], first: { count: 0, hash: good.first.hash } }, /first covers 0 requests, and 16 are/],
     [{ ...good, total: 1 }, /total is not/],
     [{ ...good, total: "2" }, /total is not/],
     [{ ...good, inputId: 1 }, /inputId is not text/],
