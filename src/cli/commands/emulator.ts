@@ -1,8 +1,9 @@
 import type { Command } from "commander";
-import { type StartEmulatorOptions, startEmulator } from "eas-prediction/emulator";
+import { type StartEmulatorOptions, scorecardSamples, startEmulator } from "eas-prediction/emulator";
 import { collect, integer } from "../arguments/numbers.js";
 import { addExamples, addJsonOption, type CommandContext } from "../command.js";
 import { usageError } from "../exit-codes.js";
+import { openInBrowser } from "../open-in-browser.js";
 
 interface EmulatorFlags {
   readonly port: number;
@@ -11,12 +12,14 @@ interface EmulatorFlags {
   readonly instances: number;
   readonly host?: readonly string[];
   readonly cors?: boolean;
+  readonly console: boolean;
+  readonly open?: boolean;
 }
 
 /** Services of the emulator, with a request for each. */
 const DEMO_SERVICES: readonly { name: string; path: string; body: string; type: string }[] = [
   { name: "echo", path: "", body: "hello", type: "text/plain" },
-  { name: "scorecard", path: "", body: '[{"age":35,"income":4200}]', type: "application/json" },
+  { name: "scorecard", path: "", body: JSON.stringify([scorecardSamples[0]?.features]), type: "application/json" },
   {
     name: "llm",
     path: "/v1/chat/completions",
@@ -36,9 +39,12 @@ export function addEmulatorCommand(program: Command, context: CommandContext): v
     .option("-q, --queue <name>", "queue to create in addition to the queue named jobs", collect)
     .option("--instances <count>", "number of instances for direct connections", integer(0, 100), 0)
     .option("--host <name>", "host name to accept besides loopback names", collect)
-    .option("--cors", "allow pages of other origins to call the services");
+    .option("--cors", "allow pages of other origins to call the services")
+    .option("--open", "open the console in the browser")
+    .option("--no-console", "do not serve the console");
   addJsonOption(command);
   addExamples(command, [
+    ["Start it and open the console", "eas-prediction emulator --open"],
     ["Start it on a fixed port", "eas-prediction emulator --port 8501"],
     ["Start it and read its address from a script", "eas-prediction emulator --json | head -1"],
   ]);
@@ -46,11 +52,16 @@ export function addEmulatorCommand(program: Command, context: CommandContext): v
 }
 
 async function run(flags: EmulatorFlags, { terminal, signal }: CommandContext): Promise<void> {
+  if (flags.open === true && !flags.console) throw usageError("--open: needs the console. Remove --no-console.");
   const emulator = await start(flags);
   try {
-    const { endpoint, token } = emulator;
-    if (terminal.json) await terminal.printJson({ endpoint, token, services: services(), queues: queueNames(flags) });
-    else await terminal.print(banner({ endpoint, token, flags, bold: terminal.colors.bold }));
+    const { endpoint, token, consoleUrl } = emulator;
+    const [names, queues] = [services(), queueNames(flags)];
+    if (terminal.json) await terminal.printJson({ endpoint, token, console: consoleUrl, services: names, queues });
+    else await terminal.print(banner({ endpoint, token, consoleUrl, flags, bold: terminal.colors.bold }));
+    if (flags.open === true && consoleUrl !== undefined && !(await openInBrowser(consoleUrl, terminal.env))) {
+      terminal.warn(`no browser could be started. Open ${consoleUrl}`);
+    }
     await aborted(signal);
     terminal.note("stopping");
   } finally {
@@ -63,6 +74,7 @@ async function start(flags: EmulatorFlags) {
   const options: StartEmulatorOptions = {
     port: flags.port,
     instances: flags.instances,
+    console: flags.console,
     queues: Object.fromEntries(queueNames(flags).map((name) => [name, {}])),
     ...(flags.token !== undefined && { token: flags.token }),
     ...(flags.host !== undefined && { hosts: flags.host }),
@@ -87,11 +99,12 @@ function queueNames({ queue = [] }: EmulatorFlags): string[] {
 interface Banner {
   readonly endpoint: string;
   readonly token: string;
+  readonly consoleUrl: string | undefined;
   readonly flags: EmulatorFlags;
   readonly bold: (text: string) => string;
 }
 
-function banner({ endpoint, token, flags, bold }: Banner): string {
+function banner({ endpoint, token, consoleUrl, flags, bold }: Banner): string {
   const curl = DEMO_SERVICES.map(
     ({ name, path, body, type }) =>
       `  curl ${endpoint}/api/predict/${name}${path} -H 'Authorization: ${token}' -H 'Content-Type: ${type}' -d '${body}'`,
@@ -99,6 +112,7 @@ function banner({ endpoint, token, flags, bold }: Banner): string {
   return [
     `${bold("Endpoint")}  ${endpoint}`,
     `${bold("Token")}     ${token}`,
+    ...(consoleUrl === undefined ? [] : [`${bold("Console")}   ${consoleUrl}`]),
     `${bold("Services")}  ${services().join(", ")}`,
     `${bold("Queues")}    ${queueNames(flags).join(", ")}`,
     "",

@@ -13,7 +13,7 @@ const MAX_BUFFERED_BYTES = 4 * 2 ** 20;
 /** Maximum number of open pages. The oldest loses its stream. */
 const MAX_PAGES = 16;
 
-/** Sends the events of the console to all open pages. Takes no time while no page is open. */
+/** Sends the events of the console to all open pages. Does nothing while no page is open. */
 export class Feed {
   readonly #emulator: Emulator;
   readonly #switches: FaultSwitches;

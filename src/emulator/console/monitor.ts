@@ -8,7 +8,7 @@ export interface Observation {
   responded(response: Pick<Response, "status" | "headers">): void;
   /** Called for each chunk of the response body. The chunk is not kept. */
   sent(chunk: Uint8Array): void;
-  /** Called once, at the end of the request. */
+  /** Called at the end of the request. Only the first call has an effect. */
   ended(outcome: Outcome): void;
 }
 

@@ -53,7 +53,7 @@ export interface QueueSample {
   readonly consumers: readonly string[];
 }
 
-/** How a request ended: completely, broken by a fault or an error, or because the caller disconnected. */
+/** End of a request: complete, broken by a fault or an error, or because the caller disconnected. */
 export type Outcome = "complete" | "broken" | "disconnected";
 
 /** One line of the list of requests. */

@@ -205,8 +205,12 @@ async function handleRequest(
   outgoing: ServerResponse,
 ): Promise<void> {
   const disconnected = new AbortController();
-  outgoing.once("close", () => disconnected.abort());
   let observation: Observation | undefined;
+  outgoing.once("close", () => {
+    disconnected.abort();
+    // Without effect after a complete response.
+    observation?.ended("disconnected");
+  });
   try {
     const request = await readRequest(incoming, isAllowed, disconnected.signal);
     observation = page?.observe(request);
@@ -219,9 +223,9 @@ async function handleRequest(
     // Send the headers of an endless body before its first byte.
     if (!response.headers.has("content-length")) outgoing.flushHeaders();
     await pipe(response, outgoing, observation);
-    observation?.ended(outgoing.destroyed ? "disconnected" : "complete");
+    observation?.ended("complete");
   } catch (error) {
-    observation?.ended(disconnected.signal.aborted ? "disconnected" : "broken");
+    observation?.ended("broken");
     if (error instanceof RefusedRequest) {
       const shared = emulator.corsHeaders(incoming.headers.origin ?? null);
       const length = ["content-length", String(new TextEncoder().encode(error.message).length)];

@@ -20,7 +20,7 @@ interface Import {
 
 /** Entries of the package. They may import any file, and no file may import them. */
 const ENTRY =
-  /^(index|node|dispose|cli\/main)\.ts$|^(proto|compression)\/[^/]+\.ts$|^(emulator|relay|image|ai|control)\/index\.ts$|^telemetry\/opentelemetry\.ts$/;
+  /^(index|node|dispose|cli\/main|emulator\/console\/page\/main)\.ts$|^(proto|compression)\/[^/]+\.ts$|^(emulator|relay|image|ai|control)\/index\.ts$|^telemetry\/opentelemetry\.ts$/;
 
 /**
  * The files that each room may import besides its own. From the bottom up:
@@ -68,7 +68,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Files that may import modules that only exist on servers. */
-const NATIVE_FILES = /^platform\/node\/|^emulator\/(server|cassettes\/recorder)\/|^cli\//;
+const NATIVE_FILES = /^platform\/node\/|^emulator\/(server|console|cassettes\/recorder)\/|^cli\//;
 const NATIVE_MODULES = /^(node:|undici($|\/)|ws$|isomorphic-ws$)/;
 /** Modules that must be loaded by a dynamic import, on the first send. */
 const LAZY_MODULES = /^(undici|ws|isomorphic-ws)($|\/)/;
@@ -218,7 +218,7 @@ function readSources(): Sources {
   const root = join(dirname(fileURLToPath(import.meta.url)), "../../../src");
   return new Map(
     readdirSync(root, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+      .filter((entry) => entry.isFile() && /(?<!\.d)\.ts$/.test(entry.name))
       .map((entry) => join(entry.parentPath, entry.name))
       .map((path) => [relative(root, path).replaceAll("\\", "/"), readFileSync(path, "utf8")]),
   );

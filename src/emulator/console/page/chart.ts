@@ -20,25 +20,23 @@ export class LineChart {
   readonly #svg: SVGSVGElement;
   readonly #lines: readonly SVGPathElement[];
   readonly #values: readonly HTMLElement[];
-  readonly #scale: SVGTextElement;
+  readonly #scale = h("span", { class: "scale", "aria-hidden": "true" });
 
   constructor(name: string, series: readonly Series[]) {
     this.#name = name;
     this.#series = series;
     this.#lines = series.map(({ key }) => svg("path", { class: `line ${key}` }));
     this.#values = series.map(() => h("dd", {}, "0"));
-    this.#scale = svg("text", { x: 4, y: 12, class: "scale" });
     this.#svg = svg(
       "svg",
       { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": name },
       svg("line", { x1: 0, x2: WIDTH, y1: HEIGHT - 1, y2: HEIGHT - 1, class: "axis" }),
       ...this.#lines,
-      this.#scale,
     );
     const legend = series.map(({ key, label }, i) =>
       h("div", {}, h("dt", { class: `key ${key}` }, label), this.#values[i] as HTMLElement),
     );
-    this.element = h("div", { class: "chart" }, this.#svg, h("dl", { class: "facts" }, ...legend));
+    this.element = h("div", { class: "chart" }, this.#scale, this.#svg, h("dl", { class: "facts" }, ...legend));
   }
 
   /** Adds one sample: a value for each series. */

@@ -13,7 +13,7 @@ const RECONNECT_MS = 1000;
 /** Receivers of the console's events. */
 export type EventHandlers = { readonly [Name in keyof ConsoleEvents]: (data: ConsoleEvents[Name]) => void };
 
-/** How the stream of events is doing. */
+/** State of the stream of events: `locked` when the token is refused, `lost` when the emulator cannot be reached. */
 export type ConnectionState = "connecting" | "open" | "locked" | "lost";
 
 /** The console's part of the emulator, as the page uses it. */

@@ -43,7 +43,7 @@ export function button(text: string, onClick: () => void, attributes: Attributes
 
 let lastId = 0;
 
-/** Creates a label above a control. The control gets an id if it has none. */
+/** Creates a label above a control. The control gets an id unless it already has one. */
 export function field(
   text: string,
   control: HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement,

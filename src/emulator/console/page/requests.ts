@@ -2,7 +2,7 @@ import { type BodyPreview, MAX_REQUESTS, type RequestDetails, type RequestSummar
 import type { ConsoleConnection } from "./connection.js";
 import { button, bytes, field, h, milliseconds } from "./dom.js";
 
-/** Milliseconds between two announcements of the number of requests. */
+/** Minimum milliseconds between two announcements of the number of requests. */
 const ANNOUNCE_MS = 3000;
 
 interface Row {
@@ -52,7 +52,7 @@ export class RequestsSection {
     );
   }
 
-  /** Adds new requests and updates changed ones. */
+  /** Adds new requests and updates changed requests. */
   add(changed: readonly RequestSummary[]): void {
     if (this.#isPaused) {
       this.#waiting = [...this.#waiting, ...changed].slice(-MAX_REQUESTS);
@@ -69,7 +69,9 @@ export class RequestsSection {
       this.#rows.delete(id);
     }
     this.#empty.hidden = this.#rows.size > 0;
-    this.#announcement ??= setTimeout(() => {
+    if (this.#announcement !== undefined) return;
+    this.#showCount();
+    this.#announcement = setTimeout(() => {
       this.#announcement = undefined;
       this.#showCount();
     }, ANNOUNCE_MS);

@@ -27,7 +27,7 @@ export class ServicesSection {
     section.append(h("div", { class: "split" }, this.#list, this.#panel));
   }
 
-  /** Shows the services. The form that is open stays as it is, unless its service was removed. */
+  /** Shows the services. The open form is kept unless its service was removed. */
   show(services: readonly ConsoleService[]): void {
     if (JSON.stringify(services) === JSON.stringify(this.#services)) return;
     this.#services = services;
