@@ -29,7 +29,7 @@ const { startEmulator } = await import("eas-prediction/emulator");
 
 const emulator = await startEmulator({ console: true, port: 8501, queues: { jobs: {} }, instances: 3 });
 const { endpoint, token } = emulator;
-const { page, close } = await PAGES.chromium(emulator.consoleUrl, { viewport: { width: 1100, height: 1000 } });
+const { page, close } = await PAGES.chromium(emulator.consoleUrl, { viewport: { width: 1040, height: 940 } });
 const call = (path, body) =>
   fetch(`${endpoint}/api/predict/${path}`, { method: "POST", body, headers: { authorization: token } });
 
