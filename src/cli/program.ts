@@ -6,6 +6,7 @@ import { addBenchCommand } from "./commands/bench.js";
 import { addChatCommand } from "./commands/chat.js";
 import { addDoctorCommand } from "./commands/doctor.js";
 import { addEmulatorCommand } from "./commands/emulator.js";
+import { addJobCommand } from "./commands/job.js";
 import { addPredictCommand } from "./commands/predict.js";
 import { addQueueCommand } from "./commands/queue.js";
 import { addServicesCommand } from "./commands/services.js";
@@ -19,6 +20,7 @@ const COMMANDS: readonly AddCommand[] = [
   addPredictCommand,
   addChatCommand,
   addQueueCommand,
+  addJobCommand,
   addServicesCommand,
   addBenchCommand,
   addDoctorCommand,

@@ -3,11 +3,11 @@ import { dirname } from "node:path";
 import { usageError } from "../exit-codes.js";
 
 /** Throws a usage error if a file cannot be created in its folder. Call it before a request, whose result would be lost. */
-export async function checkOutputFile(file: string): Promise<void> {
+export async function checkOutputFile(file: string, option = "--output"): Promise<void> {
   try {
     await access(dirname(file), constants.W_OK);
   } catch (cause) {
-    throw usageError(`--output ${file} cannot be written: ${(cause as Error).message}`, { cause });
+    throw usageError(`${option} ${file} cannot be written: ${(cause as Error).message}`, { cause });
   }
 }
 

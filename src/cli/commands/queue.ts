@@ -1,10 +1,11 @@
 import type { Command } from "commander";
 import { type DataFrame, QueueClient, type QueueClientOptions } from "eas-prediction";
+import { textOf } from "../arguments/body.js";
 import { addConnectionOptions, type ConnectionOptions, clientOptions } from "../arguments/connection.js";
 import { INPUT_HELP, readInput } from "../arguments/input.js";
 import { collect, duration, integer } from "../arguments/numbers.js";
+import { tagsOf } from "../arguments/tags.js";
 import { addExamples, addJsonOption, type CommandContext } from "../command.js";
-import { usageError } from "../exit-codes.js";
 import type { Terminal } from "../terminal.js";
 
 interface QueueFlags extends Omit<ConnectionOptions, "service"> {
@@ -155,22 +156,4 @@ async function printFrame(terminal: Terminal, frame: DataFrame): Promise<void> {
   if (terminal.json) await terminal.printJson(text === undefined ? frame.toJSON() : { index, tags, text });
   else if (text === undefined) await terminal.write(data);
   else await terminal.print(text);
-}
-
-function textOf(data: Uint8Array): string | undefined {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(data);
-  } catch {
-    return undefined;
-  }
-}
-
-function tagsOf(pairs: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    pairs.map((pair) => {
-      const equals = pair.indexOf("=");
-      if (equals > 0) return [pair.slice(0, equals), pair.slice(equals + 1)];
-      throw usageError(`--tag ${JSON.stringify(pair)} has no value: write it as name=value`);
-    }),
-  );
 }
