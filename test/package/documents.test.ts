@@ -42,6 +42,7 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
     "All services of a region": [/^scorecard Running\n$/],
   },
   "docs/jobs.md": {
+    "ComfyUI in five minutes": [/^job_001 ComfyUI_00001_\.png\n$/],
     "One call that survives a crash": [/^a cat 0\n$/],
   },
   "docs/queues.md": {
