@@ -8,10 +8,10 @@ export interface CommandContext {
   readonly signal: AbortSignal;
 }
 
-/** Adds one command, with its options, its examples and its action, to the program. */
+/** Adds one command to the program, with its options, examples and action. */
 export type AddCommand = (program: Command, context: CommandContext) => void;
 
-/** Adds the option `--json`. */
+/** Adds the `--json` option. */
 export function addJsonOption(command: Command): Command {
   return command.addOption(new Option("--json", "print the result as JSON"));
 }

@@ -12,7 +12,7 @@
  */
 export const EXIT_CODES = { success: 0, failure: 1, usage: 2, finding: 3, interrupted: 130, terminated: 143 } as const;
 
-/** An error whose message is shown without a stack. It ends the command with its exit code. */
+/** An error that is shown without a stack trace, and ends the command with its exit code. */
 export class CommandError extends Error {
   readonly exitCode: number;
 
@@ -23,7 +23,7 @@ export class CommandError extends Error {
   }
 }
 
-/** Returns an error for invalid arguments: what is wrong, and what to write instead. */
+/** Returns an error for invalid arguments. The message says what is wrong and what to write instead. */
 export function usageError(message: string, options?: ErrorOptions): CommandError {
   return new CommandError(message, EXIT_CODES.usage, options);
 }

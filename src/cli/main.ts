@@ -9,7 +9,7 @@ const SIGNALS = { SIGINT: EXIT_CODES.interrupted, SIGTERM: EXIT_CODES.terminated
 const interruption = new AbortController();
 for (const [name, exitCode] of Object.entries(SIGNALS)) {
   process.on(name, () => {
-    // A second signal ends the process at once, in case a command does not end in good order.
+    // A second signal exits the process at once, in case the command does not stop by itself.
     if (interruption.signal.aborted) process.exit(exitCode);
     interruption.abort(new CommandError(name === "SIGINT" ? "interrupted" : "terminated", exitCode));
   });

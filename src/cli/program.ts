@@ -48,7 +48,7 @@ function createProgram(version: string, context: CommandContext): Command {
     .description("Calls, tests and emulates services on Alibaba Cloud PAI-EAS.")
     .version(version, "-V, --version", "print the version")
     .helpOption("-h, --help", "print help")
-    .helpCommand("help [command]", "print the help of a command")
+    .helpCommand("help [command]", "print a command's help")
     .addHelpText("after", HELP)
     .showSuggestionAfterError()
     .exitOverride()
@@ -68,7 +68,7 @@ function createProgram(version: string, context: CommandContext): Command {
   return program;
 }
 
-/** Environment of `runProgram`. */
+/** Options for `runProgram`. */
 export interface ProgramOptions {
   /** The arguments after the name of the program. */
   readonly args: readonly string[];
@@ -78,7 +78,10 @@ export interface ProgramOptions {
   readonly signal: AbortSignal;
 }
 
-/** Runs a command and returns the exit code. Errors are written to standard error, without stack and without token. */
+/**
+ * Runs a command and returns the exit code. Errors are written to standard error, without a stack trace and without the
+ * token.
+ */
 export async function runProgram({ args, version, streams, signal }: ProgramOptions): Promise<number> {
   const terminal = new Terminal(streams);
   try {
@@ -87,7 +90,7 @@ export async function runProgram({ args, version, streams, signal }: ProgramOpti
   } catch (error) {
     // Commander has already printed its message.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_CODES.success : EXIT_CODES.usage;
-    // The reader of a pipe has closed it, for example `head`. This is not an error of the command.
+    // The program that reads the pipe, for example `head`, has closed it. The command did not fail.
     if (isBrokenPipe(error)) return EXIT_CODES.success;
     const cause = signal.aborted ? signal.reason : error;
     return report(terminal, cause);
@@ -112,7 +115,7 @@ function report(terminal: Terminal, error: unknown): number {
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommandError) return error.exitCode;
-  // The client's checks of options and arguments throw these classes before anything is sent.
+  // The client throws these classes for invalid options and arguments, before anything is sent.
   if (error instanceof TypeError || error instanceof RangeError) return EXIT_CODES.usage;
   return EXIT_CODES.failure;
 }

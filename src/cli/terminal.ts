@@ -7,7 +7,7 @@ import spinner from "yocto-spinner";
 const DEFAULT_COLUMNS = 80;
 /** Minimum width in columns that is used for a very narrow terminal. */
 const MIN_COLUMNS = 20;
-/** Blanks between two columns of a table. */
+/** Number of spaces between two table columns. */
 const GAP = 2;
 /** Minimum width of the last column of a table. */
 const MIN_LAST_COLUMN = 16;
@@ -20,7 +20,7 @@ export interface TerminalStreams {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** A progress message that the next one replaces. */
+/** A progress message. Each update replaces the previous message. */
 export interface Progress {
   /** Replaces the message. */
   update(message: string): void;
@@ -65,7 +65,7 @@ export class Terminal {
     return Math.max(MIN_COLUMNS, this.stdout.columns ?? DEFAULT_COLUMNS);
   }
 
-  /** Writes text to standard output. Resolves when the stream can take more. */
+  /** Writes text to standard output. Resolves when the stream can accept more data. */
   async write(data: string | Uint8Array): Promise<void> {
     await written(this.stdout, data);
   }

@@ -12,19 +12,19 @@ import { credentialsOf } from "./credentials.js";
 import { errorHint } from "./error-hint.js";
 import { canonicalQuery, signedHeaders } from "./signature.js";
 
-/** Options for reading from the control plane of EAS. */
+/** Options for reading from the EAS control plane. */
 export interface ControlOptions extends CredentialsOptions {
   /** The region, for example `"cn-hangzhou"`. Default: the environment variable `ALIBABA_CLOUD_REGION_ID`. */
   readonly region?: string | undefined;
   /** The address of the control plane. Default: `https://pai-eas.<region>.aliyuncs.com`. */
   readonly controlEndpoint?: string | undefined;
-  /** Timeout of one attempt in milliseconds. Default 10,000. */
+  /** Timeout for one attempt in milliseconds. Default 10,000. */
   readonly timeout?: number | undefined;
   /** Maximum number of retries after a network failure, a throttled request or a server error. Default 2. */
   readonly retryCount?: number | undefined;
   /** Aborts the requests. The call then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Sends the requests. Default: the `fetch` of the runtime. */
+  /** Sends the requests. Default: the runtime's `fetch`. */
   readonly fetch?: typeof fetch | undefined;
 }
 
@@ -49,10 +49,10 @@ const TIMEOUT_MS = 10_000;
 const RETRY_COUNT = 2;
 /** Milliseconds before the first retry. The pause doubles with each retry. */
 const FIRST_PAUSE_MS = 500;
-/** Maximum size of a response. A page of 100 services with large configurations has about 1 MB. */
+/** Maximum size of a response. A page of 100 services with large configurations is about 1 MB. */
 const MAX_RESPONSE_BYTES = 16 * 1024 * 1024;
 
-/** A request of the control plane. All requests are GET requests, so that nothing can be created or changed. */
+/** A request to the control plane. All requests are GET requests, so that nothing can be created or changed. */
 export interface ControlRequest {
   /** The name of the API operation, for example `"DescribeService"`. */
   readonly action: string;
@@ -88,7 +88,7 @@ export class ControlPlane {
     this.#fetch = options.fetch === undefined ? globalThis.fetch : checkFunction("fetch", options.fetch);
   }
 
-  /** Sends a request and returns the JSON object of the response. Retries failures that another attempt may solve. */
+  /** Sends a request and returns the JSON object of the response. Retries transient failures. */
   async get(request: ControlRequest): Promise<Record<string, unknown>> {
     for (let attempts = 1; ; attempts++) {
       try {
@@ -164,7 +164,7 @@ function regionOf(region: string | undefined): string {
   if (region === undefined || region === "") {
     throw argumentTypeError(
       "ERR_EAS_ARG_OPTION",
-      `region is missing: pass the option region, such as "cn-hangzhou", or set ${REGION_VARIABLE}`,
+      `region is missing: pass the region option, such as "cn-hangzhou", or set ${REGION_VARIABLE}`,
     );
   }
   // The region becomes part of a host name, so other characters could lead to another host.
@@ -183,7 +183,7 @@ function originOf(text: string): string {
   }
   throw argumentTypeError(
     "ERR_EAS_ARG_ENDPOINT",
-    `controlEndpoint is ${show(text)}: it must be an address such as "https://pai-eas.cn-hangzhou.aliyuncs.com", without a path. Plain http is only for loopback addresses`,
+    `controlEndpoint is ${show(text)}: it must be an address such as "https://pai-eas.cn-hangzhou.aliyuncs.com", without a path. Plain HTTP is allowed only for loopback addresses`,
   );
 }
 
@@ -198,7 +198,7 @@ async function readBody(response: Response): Promise<Bytes> {
     length += value.length;
     if (length > MAX_RESPONSE_BYTES) {
       await reader?.cancel();
-      throw new EasDecodeError(`the response has more than ${MAX_RESPONSE_BYTES} bytes`, { format: "json" });
+      throw new EasDecodeError(`the response is larger than ${MAX_RESPONSE_BYTES} bytes`, { format: "json" });
     }
     chunks.push(value);
   }
@@ -211,7 +211,9 @@ async function readBody(response: Response): Promise<Bytes> {
   return body;
 }
 
-/** Replaces secrets in a response. The error for a wrong signature contains the request, with its security token. */
+/**
+ * Redacts secrets in a response, because the error for a wrong signature contains the request with its security token.
+ */
 function redacted(text: string, { accessKeySecret, securityToken }: Credentials): string {
   const clean = text.replaceAll(accessKeySecret, "[redacted]");
   return securityToken === undefined ? clean : clean.replaceAll(securityToken, "[redacted]");
@@ -252,7 +254,7 @@ function httpError({ action }: ControlRequest, response: Response, text: string,
   });
 }
 
-/** Returns the reason of a failed fetch, which is usually in its cause. */
+/** Returns the reason for a failed fetch, which is usually in the error's `cause`. */
 function reasonOf(error: unknown): string {
   const { cause } = error as { cause?: unknown };
   return cause === undefined ? messageOf(error) : messageOf(cause);

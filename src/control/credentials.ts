@@ -1,7 +1,7 @@
 import { platform } from "#platform";
 import { argumentTypeError, show } from "../util/argument-errors.js";
 
-/** An AccessKey of Alibaba Cloud, or temporary credentials from STS. */
+/** An Alibaba Cloud AccessKey, or temporary credentials from STS. */
 export interface Credentials {
   /** The AccessKey ID. */
   readonly accessKeyId: string;
@@ -14,7 +14,7 @@ export interface Credentials {
 /** Returns credentials. Called before each request, so it can refresh credentials that expire. */
 export type CredentialsProvider = () => Credentials | Promise<Credentials>;
 
-/** Options for the credentials of a request. */
+/** Options for the credentials of requests. */
 export interface CredentialsOptions {
   /** The AccessKey ID. Default: the environment variable `ALIBABA_CLOUD_ACCESS_KEY_ID`. */
   readonly accessKeyId?: string | undefined;
@@ -29,14 +29,16 @@ export interface CredentialsOptions {
   readonly credentials?: CredentialsProvider | undefined;
 }
 
-/** Names of the options, with the environment variables that replace them. */
+/** The environment variable with the default of each option. */
 const VARIABLES = {
   accessKeyId: "ALIBABA_CLOUD_ACCESS_KEY_ID",
   accessKeySecret: "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
   securityToken: "ALIBABA_CLOUD_SECURITY_TOKEN",
 } as const;
 
-/** Returns a function that resolves the credentials of each request. Throws a `TypeError` if credentials are missing. */
+/**
+ * Returns a function that resolves the credentials for each request. Throws a `TypeError` if credentials are missing.
+ */
 export function credentialsOf(options: CredentialsOptions): CredentialsProvider {
   const { credentials } = options;
   if (credentials !== undefined) {
@@ -49,7 +51,7 @@ export function credentialsOf(options: CredentialsOptions): CredentialsProvider 
     }
     return async () => checkCredentials(await credentials());
   }
-  // The token of the environment belongs to the key of the environment.
+  // The token in the environment belongs to the AccessKey in the environment, so it is not used with another AccessKey.
   const securityToken =
     options.securityToken ?? (options.accessKeyId === undefined ? platform.env(VARIABLES.securityToken) : undefined);
   const known: Credentials = {
@@ -64,7 +66,7 @@ export function credentialsOf(options: CredentialsOptions): CredentialsProvider 
 function required(name: "accessKeyId" | "accessKeySecret", option: string | undefined): string {
   const value = option ?? platform.env(VARIABLES[name]);
   if (value !== undefined && value !== "") return value;
-  throw credentialsError(`${name} is missing: pass the option ${name}, or set ${VARIABLES[name]}`);
+  throw credentialsError(`${name} is missing: pass the ${name} option, or set ${VARIABLES[name]}`);
 }
 
 /** Returns valid credentials. Error messages never contain a value, because the value may be a secret. */
@@ -74,7 +76,7 @@ function checkCredentials(credentials: Credentials): Credentials {
     if (value === undefined && name === "securityToken") continue;
     // The id and the token are sent as headers, which cannot contain other characters.
     if (typeof value === "string" && /^[\x21-\x7e]+$/.test(value)) continue;
-    throw credentialsError(`${name} is not valid: it must be text of visible ASCII characters, without blanks`);
+    throw credentialsError(`${name} is not valid: it must consist of visible ASCII characters, without spaces`);
   }
   return credentials;
 }

@@ -1,7 +1,7 @@
-/** Difference between two clocks in milliseconds above which a signature is refused. */
+/** Maximum difference between the two clocks in milliseconds. The service refuses signatures above it. */
 const MAX_SKEW_MS = 15 * 60_000;
 
-/** Explanations of the error codes that all APIs of Alibaba Cloud share, and what to do about them. */
+/** Explains the error codes that all Alibaba Cloud APIs share, and what to do about them. */
 const HINTS: Readonly<Record<string, string>> = {
   "InvalidAccessKeyId.NotFound": "The AccessKey ID does not exist. Check that it is complete and was not deleted.",
   "InvalidAccessKeyId.Inactive": "The AccessKey is disabled. Enable it in the RAM console.",
@@ -9,7 +9,7 @@ const HINTS: Readonly<Record<string, string>> = {
     "The temporary credentials have expired. Pass a `credentials` function that renews them.",
   "InvalidSecurityToken.Malformed": "The security token is not valid. Check that it is complete.",
   "InvalidSecurityToken.MismatchWithAccessKey":
-    "The security token belongs to another AccessKey. Pass all three values of one set.",
+    "The security token belongs to another AccessKey. Pass three values that belong together.",
   MissingSecurityToken: "Temporary AccessKeys, which begin with STS., need their security token.",
   SignatureDoesNotMatch: "The AccessKey secret does not belong to the AccessKey ID. Check that both are complete.",
   SignatureNonceUsed: "The request was sent twice. A proxy may have repeated it.",
@@ -29,7 +29,7 @@ export function errorHint(status: number, code: string | undefined, date: string
       : "";
   const hint = code === undefined ? undefined : Object.hasOwn(HINTS, code) ? HINTS[code] : undefined;
   if (hint !== undefined) return hint + clock;
-  if (status >= 300 && status < 400) return "The control plane does not redirect. Check the option controlEndpoint.";
+  if (status >= 300 && status < 400) return "The control plane does not redirect. Check the controlEndpoint option.";
   if (status === 403) return `The user lacks a permission. Grant the policy AliyunPAIEASReadOnlyAccess.${clock}`;
   if (status === 404) return "The service does not exist in this region.";
   if (status >= 500) return "The control plane failed. Retry later.";

@@ -10,7 +10,7 @@ import { encodePart } from "./signature.js";
 /**
  * The network from which a client reaches a service.
  * - `"internet"`: the public address.
- * - `"intranet"`: the address in the network of Alibaba Cloud, for clients in the same region.
+ * - `"intranet"`: the address in Alibaba Cloud's network, for clients in the same region.
  * - `"vpc"`: direct connections to the instances, for clients in a VPC that is connected to the service.
  */
 export type ServiceNetwork = "internet" | "intranet" | "vpc";
@@ -18,13 +18,12 @@ export type ServiceNetwork = "internet" | "intranet" | "vpc";
 /** Options for `findService`. */
 export interface FindServiceOptions extends Omit<ControlOptions, "region"> {
   /**
-   * The region of the service, or several regions to search. Default: the environment variable
-   * `ALIBABA_CLOUD_REGION_ID`.
+   * The service's region, or several regions to search. Default: the environment variable `ALIBABA_CLOUD_REGION_ID`.
    */
   readonly region?: string | readonly string[] | undefined;
-  /** The network of the client. Default `"internet"`. */
+  /** The client's network. Default `"internet"`. */
   readonly network?: ServiceNetwork | undefined;
-  /** The id of a dedicated gateway or of a load balancer. Default: the gateway that the control plane names first. */
+  /** The id of a dedicated gateway or load balancer. Default: the first gateway that the control plane lists. */
   readonly gateway?: string | undefined;
 }
 
@@ -35,14 +34,14 @@ const NETWORKS: readonly ServiceNetwork[] = ["internet", "intranet", "vpc"];
 const MAX_SUGGESTIONS = 5;
 
 /**
- * Finds a service by its name, with its address and token. Reads only, and changes nothing.
+ * Finds a service by name, and returns its address and token. Changes nothing.
  *
  * The AccessKey needs the permissions `eas:DescribeService` and `eas:DescribeServiceEndpoints`. The policy
  * AliyunPAIEASReadOnlyAccess contains both. Do not use this function in web pages, which would reveal the AccessKey.
  *
- * Throws a `TypeError` for an invalid option or missing credentials. Throws `EasHttpError` with a `hint` if the service does
- * not exist or the control plane refuses the request, and `EasUnsupportedError` if the service has no address on the chosen
- * network.
+ * Throws a `TypeError` for an invalid option or missing credentials. Throws `EasHttpError` with a `hint` if the service
+ * does not exist or the control plane refuses the request, and `EasUnsupportedError` if the service has no address on
+ * the chosen network.
  *
  * @example
  * import { PredictClient } from "eas-prediction";
@@ -73,13 +72,13 @@ function regionsOf(region: string | readonly string[] | undefined): readonly (st
   throw optionError("region", region, "name at least one region");
 }
 
-/** The description of a service, and the control plane that it came from. */
+/** A service's description, and the control plane that returned it. */
 interface Description {
   readonly control: ControlPlane;
   readonly fields: Record<string, unknown>;
 }
 
-/** Describes the service in the only region that has it. Throws if there is none, or more than one. */
+/** Describes the service in the only region that contains it. Throws if no region contains it, or more than one. */
 async function describe(
   name: string,
   regions: readonly (string | undefined)[],
@@ -109,12 +108,14 @@ async function describe(
   throw await unknownService(name, controls, options, missing as EasHttpError);
 }
 
-/** An AccessKey that does not exist is reported with status 404 too. */
+/** Whether an error is about the credentials. An unknown AccessKey, too, is reported with status 404. */
 function isCredentialsError(error: EasHttpError): boolean {
   return /"Code":\s*"Invalid(AccessKeyId|SecurityToken)/.test(error.text);
 }
 
-/** Returns an error for a name that no region has. Suggests the names of similar services, if they can be listed. */
+/**
+ * Returns an error for a name that no region contains. Suggests similar service names if the services can be listed.
+ */
 async function unknownService(
   name: string,
   controls: readonly ControlPlane[],
@@ -160,7 +161,10 @@ function servicePath(region: string, name: string): string {
   return `/api/v2/services/${encodePart(region)}/${encodePart(name)}`;
 }
 
-/** Direct connections need no address of the service, because the region's discovery names the instances. */
+/**
+ * Returns the options for direct connections. They do not need the service's address, because discovery in the region
+ * returns the instances.
+ */
 function directAccess({ region }: ServiceSummary, fields: Record<string, unknown>): ServiceAccess {
   return {
     endpoint: `pai-eas-vpc.${region}.aliyuncs.com`,
@@ -201,7 +205,7 @@ function addressIn(records: readonly EndpointRecord[], network: EndpointChoice["
   for (const { internet, intranet, port } of records) {
     const [address] = network === "internet" ? internet : intranet;
     if (address === undefined) continue;
-    // A load balancer is listed without scheme, and with its port in a field of its own.
+    // A load balancer's address has no scheme, and its port is in a separate field.
     if (/^https?:\/\//.test(address)) return address;
     return `http://${address}${port === undefined || /:\d+$/.test(address) ? "" : `:${port}`}`;
   }

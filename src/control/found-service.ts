@@ -17,7 +17,7 @@ export interface ServiceAccess {
  * const client = new PredictClient(service);
  */
 export class FoundService implements ServiceAccess {
-  // Only the options of a client are own properties, because a client refuses options that it does not know.
+  // Only client options are own properties, because a client rejects unknown options.
   /** The address of the service on the chosen network. */
   readonly endpoint: string;
   /** The name of the service. */
@@ -53,7 +53,7 @@ export class FoundService implements ServiceAccess {
     return this.#summary.processor;
   }
 
-  /** All that the control plane says about the service. */
+  /** Everything that the control plane returned about the service. */
   get summary(): ServiceSummary {
     return this.#summary;
   }

@@ -1,6 +1,6 @@
 /**
- * Finds services of EAS by name, with their address and token. Reads only. For servers, scripts and edge functions: an
- * AccessKey must not be in a web page.
+ * Finds EAS services by name, with their address and token. Changes nothing. For servers, scripts and edge functions
+ * only, because a web page must not contain an AccessKey.
  */
 export type { ControlOptions } from "./control-plane.js";
 export type { Credentials, CredentialsOptions, CredentialsProvider } from "./credentials.js";

@@ -8,7 +8,7 @@ export interface ListServicesOptions extends ControlOptions {
   readonly nameContains?: string | undefined;
   /** Lists only services in this state, for example `"Running"`. */
   readonly status?: string | undefined;
-  /** Lists only services of this group. */
+  /** Lists only services in this group. */
   readonly group?: string | undefined;
   /** Lists only services behind this dedicated gateway. */
   readonly gateway?: string | undefined;
@@ -25,11 +25,11 @@ const LIST_OPTIONS: OptionNames<ListServicesOptions> = {
   workspaceId: 1,
 };
 
-/** Services on one page: the maximum of the API. */
+/** Number of services per page: the maximum that the API allows. */
 const PAGE_SIZE = 100;
 
 /**
- * Lists the services of a region. Reads further pages while you iterate. Changes nothing.
+ * Lists the services in a region. Fetches further pages while you iterate. Changes nothing.
  *
  * Throws a `TypeError` for an invalid option or missing credentials, `EasHttpError` with a `hint` if the control plane
  * refuses the request, and `EasNetworkError` or `EasTimeoutError` if it cannot be reached.

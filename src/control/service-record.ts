@@ -29,7 +29,7 @@ export interface ServiceSummary {
   /** The region, which is also the cluster id. */
   readonly region: string;
   readonly status: ServiceStatus;
-  /** The group of the service, if it has one. */
+  /** The service's group, if any. */
   readonly group: string | undefined;
   /** The processor that runs the model, such as `"tensorflow_gpu_1.12"`. Undefined for a service with its own image. */
   readonly processor: string | undefined;
@@ -41,9 +41,9 @@ export interface ServiceSummary {
   readonly totalInstances: number | undefined;
   /** The explanation of the status. */
   readonly message: string | undefined;
-  /** The address for clients on the internet, if there is one. */
+  /** The address for clients on the internet, if any. */
   readonly internetEndpoint: string | undefined;
-  /** The address for clients in the network of Alibaba Cloud, if there is one. */
+  /** The address for clients in Alibaba Cloud's network, if any. */
   readonly intranetEndpoint: string | undefined;
 }
 
@@ -51,7 +51,7 @@ export interface ServiceSummary {
 export interface EndpointRecord {
   /** `"DefaultGateway"`, `"PrivateGateway"`, `"Nlb"` or `"Nacos"`. */
   readonly type: string;
-  /** The id of the gateway or of the load balancer. `"default"` for the shared gateway. */
+  /** The id of the gateway or load balancer. `"default"` for the shared gateway. */
   readonly backendId: string | undefined;
   /** `"Service"`, or `"Group"` for the address of the service group. */
   readonly pathType: string | undefined;
@@ -61,7 +61,7 @@ export interface EndpointRecord {
   readonly port: number | undefined;
 }
 
-/** Returns the summary of a service in a response. Throws `EasDecodeError` if it has no name. */
+/** Returns the summary of a service from a response. Throws `EasDecodeError` if the service has no name. */
 export function serviceSummary(value: unknown, region: string): ServiceSummary {
   const fields = recordOf(value);
   const serviceName = textOf(fields.ServiceName);
@@ -83,7 +83,7 @@ export function serviceSummary(value: unknown, region: string): ServiceSummary {
   };
 }
 
-/** Returns the endpoints in a response of DescribeServiceEndpoints. */
+/** Returns the endpoints from a DescribeServiceEndpoints response. */
 export function endpointRecords(value: unknown): EndpointRecord[] {
   return listOf(value).map((item) => {
     const fields = recordOf(item);
@@ -103,17 +103,17 @@ export function textOf(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
-/** Returns the items of a list. An absent field is an empty list. */
+/** Returns the items of a list. An absent field counts as an empty list. */
 export function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** Returns the number of a field that counts something. Undefined if the field is not a number. */
+/** Returns the value of a counter field. Undefined if the field is not a number. */
 export function countOf(value: unknown): number | undefined {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
 }
 
-/** The service's own configuration has the processor too, as JSON in a string. */
+/** Returns the processor from the service's own configuration, which is JSON in a string. */
 function processorOf(config: unknown): string | undefined {
   if (typeof config !== "string") return undefined;
   try {

@@ -5,7 +5,7 @@ const ALGORITHM = "ACS3-HMAC-SHA256";
 /** SHA-256 of an empty body, in hexadecimal digits. */
 const EMPTY_BODY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/** A request without a body, and what its signature covers. */
+/** A request without a body: the parts that the signature covers. */
 export interface UnsignedRequest {
   readonly method: string;
   readonly host: string;
@@ -17,13 +17,13 @@ export interface UnsignedRequest {
   /** The version of the API. */
   readonly version: string;
   readonly date: Date;
-  /** A value that no other request has. */
+  /** A value that is unique to this request. */
   readonly nonce: string;
 }
 
 /**
- * Returns the headers of a request with its signature in `Authorization`. Signs with ACS3-HMAC-SHA256, as Alibaba Cloud
- * documents it under "Request syntax and signature method V3".
+ * Returns a request's headers, with the signature in `Authorization`. The algorithm is ACS3-HMAC-SHA256, which Alibaba
+ * Cloud documents under "Request syntax and signature method V3".
  */
 export async function signedHeaders(
   { method, host, path, query, action, version, date, nonce }: UnsignedRequest,

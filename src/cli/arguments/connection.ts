@@ -3,7 +3,7 @@ import { type Command, Option } from "commander";
 import { usageError } from "../exit-codes.js";
 import { collect, duration } from "./numbers.js";
 
-/** Values of the options that `addConnectionOptions` adds. */
+/** Values of the options added by `addConnectionOptions`. */
 export interface ConnectionOptions {
   readonly endpoint?: string;
   readonly service?: string;
@@ -13,18 +13,18 @@ export interface ConnectionOptions {
   readonly timeout?: number;
 }
 
-/** Options that name the subject of a command. */
+/** The option that names a command's target, for each kind of target. */
 const SUBJECTS: Readonly<Record<"service" | "queue", readonly [flags: string, description: string]>> = {
   service: ["-s, --service <name>", "name of the service (default: EAS_SERVICE_NAME)"],
   queue: ["-q, --queue <name>", "name of the queue, such as my_queue or my_queue/sink"],
 };
 
-/** Adds the options that name a service or a queue, its address and its token. */
+/** Adds the options for a service or queue: its name, its address and its token. */
 export function addConnectionOptions(command: Command, subject: "service" | "queue"): Command {
   const [flags, description] = SUBJECTS[subject];
   return command
     .option(flags, description)
-    .option("-e, --endpoint <address>", "address of the gateway or of the service (default: EAS_ENDPOINT)")
+    .option("-e, --endpoint <address>", "address of the gateway or service (default: EAS_ENDPOINT)")
     .addOption(
       new Option(
         "--token <token>",
@@ -32,13 +32,13 @@ export function addConnectionOptions(command: Command, subject: "service" | "que
       ).conflicts("tokenFile"),
     )
     .option("--token-file <file>", "file that contains the token")
-    .option("-H, --header <name: value>", "header to send; can be given several times", collect)
-    .option("--timeout <duration>", "timeout of an attempt, such as 30s", duration);
+    .option("-H, --header <name: value>", "header to send; can be repeated", collect)
+    .option("--timeout <duration>", "timeout for each attempt, such as 30s", duration);
 }
 
 /**
- * Returns the client options of a command. Options that are absent stay absent, so that the client reads the environment.
- * Throws a usage error if the token file cannot be read.
+ * Returns the client options for a command. Absent options are left out, so that the client reads the environment
+ * variables. Throws a usage error if the token file cannot be read.
  */
 export async function clientOptions(options: ConnectionOptions): Promise<{
   endpoint?: string;
@@ -65,7 +65,7 @@ async function tokenFrom(file: string): Promise<string> {
     throw usageError(`--token-file ${file} cannot be read: ${(cause as Error).message}`, { cause });
   }
   const token = text.trim();
-  if (token === "") throw usageError(`--token-file ${file} is empty: it must contain the token of the service`);
+  if (token === "") throw usageError(`--token-file ${file} is empty: it must contain the service's token`);
   return token;
 }
 

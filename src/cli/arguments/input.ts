@@ -1,12 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { usageError } from "../exit-codes.js";
 
-/** Description of the forms of an input, for help texts. */
+/** Describes the accepted forms of an input, for help texts. */
 export const INPUT_HELP = "text, @file, or - for standard input";
 
 /**
- * Returns the bytes of an input argument: the text itself, the content of a file (`@file`), or standard input (`-`). For a
- * text that starts with `@`, write `@@`. Throws a usage error if the file cannot be read.
+ * Returns the bytes of an input argument: the text itself, the content of a file (`@file`), or standard input (`-`). To
+ * pass text that starts with `@`, write `@@`. Throws a usage error if the file cannot be read.
  */
 export async function readInput(argument: string, stdin: NodeJS.ReadStream): Promise<Uint8Array> {
   if (argument === "-") return readAll(stdin);

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "commander";
 
-/** Returns a parser for an option: an integer from `min` to `max`. */
+/** Returns an option parser that accepts integers from `min` to `max`. */
 export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
@@ -19,7 +19,7 @@ export function duration(text: string): number {
   throw new InvalidArgumentError("It must be a duration above 0, such as 500ms, 30s or 5m.");
 }
 
-/** Collects the values of an option that can be given several times. */
+/** Collects the values of an option that can be repeated. */
 export function collect(value: string, previous: readonly string[] = []): string[] {
   return [...previous, value];
 }

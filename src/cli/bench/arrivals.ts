@@ -12,10 +12,13 @@ export function randomFrom(seed: number): RandomNumber {
   };
 }
 
-/** Kind of the times between two requests: all equal, or random as with many independent callers. */
+/** Distribution of the intervals between requests: all equal, or random, as with many independent callers. */
 export type ArrivalKind = "constant" | "poisson";
 
-/** Yields the times of the requests in milliseconds from the start, with `rate` requests per second on average. */
+/**
+ * Yields the start time of each request, in milliseconds from the start of the test. On average, `rate` requests start
+ * per second.
+ */
 export function* arrivalTimes(
   kind: ArrivalKind,
   rate: number,

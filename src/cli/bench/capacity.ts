@@ -1,6 +1,6 @@
-/** The measured durations of requests, and what is asked of the service. */
+/** The measured request durations, and the requirements for the service. */
 export interface CapacityQuestion {
-  /** Mean duration of a request without waiting, in milliseconds. */
+  /** Mean duration of a request that does not wait, in milliseconds. */
   readonly mean: number;
   /** Squared coefficient of variation of the duration. */
   readonly variation: number;
@@ -8,16 +8,16 @@ export interface CapacityQuestion {
   readonly p99: number;
   /** Requests per second that the service must handle. */
   readonly rate: number;
-  /** Maximum 99th percentile of the latency, in milliseconds. */
+  /** Upper limit for the 99th percentile of the latency, in milliseconds. */
   readonly target: number;
   /** Number of requests that one instance handles at a time. */
   readonly perInstance: number;
 }
 
-/** Number of instances that are needed, and the expected latency. */
+/** The number of instances needed, and the expected latency. */
 export interface Capacity {
   readonly instances: number;
-  /** Share of the time in which the instances are busy, from 0 to 1. */
+  /** Fraction of the time during which the instances are busy, from 0 to 1. */
   readonly utilization: number;
   /** Expected 99th percentile of the latency, in milliseconds. */
   readonly p99: number;
@@ -26,11 +26,11 @@ export interface Capacity {
 const MAX_INSTANCES = 10_000;
 
 /**
- * Returns the smallest number of instances whose 99th percentile of the latency is at most the target. Undefined if no number
- * is enough, because the requests themselves take longer.
+ * Returns the smallest number of instances with which the 99th percentile of the latency does not exceed the target.
+ * Returns undefined if no number is enough, because the requests themselves take longer.
  *
- * The instances are modeled as one queue with many servers (M/G/c). The waiting time is that of M/M/c (Erlang C), scaled with
- * the variation of the durations (Allen and Cunneen).
+ * The instances are modeled as one queue with many servers (M/G/c). The waiting time is the one for M/M/c (Erlang C),
+ * scaled by the variation of the durations (Allen–Cunneen approximation).
  */
 export function instancesFor(question: CapacityQuestion): Capacity | undefined {
   const { mean, p99, rate, target, perInstance } = question;
@@ -45,7 +45,7 @@ export function instancesFor(question: CapacityQuestion): Capacity | undefined {
   return undefined;
 }
 
-/** Returns the waiting time in milliseconds that the given share of the requests does not exceed. */
+/** Returns the waiting time that the given fraction of requests does not exceed, in milliseconds. */
 export function waitPercentile(
   { mean, variation, rate }: Pick<CapacityQuestion, "mean" | "variation" | "rate">,
   servers: number,
@@ -54,14 +54,14 @@ export function waitPercentile(
   const load = (rate / 1_000) * mean;
   const waiting = erlangC(servers, load);
   if (waiting <= 1 - share) return 0;
-  // With the probability `waiting`, a request waits for a time that is exponentially distributed.
+  // A request waits with probability `waiting`. Its waiting time is exponentially distributed.
   const meanWait = ((1 + variation) / 2) * (mean / (servers - load));
   return meanWait * Math.log(waiting / (1 - share));
 }
 
 /** Returns the probability that a request must wait (Erlang C). `load` is below `servers`. */
 export function erlangC(servers: number, load: number): number {
-  // The recursion of Erlang B avoids factorials, which would overflow.
+  // The recursive form of Erlang B avoids factorials, which would overflow.
   let blocked = 1;
   for (let n = 1; n <= servers; n++) blocked = (load * blocked) / (n + load * blocked);
   return blocked / (1 - (load / servers) * (1 - blocked));

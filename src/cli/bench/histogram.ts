@@ -1,6 +1,6 @@
 /** Ratio of the upper to the lower bound of a bucket. The relative error of a percentile is at most 1 %. */
 const GROWTH = 1.01;
-/** The smallest value that is told apart from 0, in milliseconds. */
+/** The smallest value that is distinguished from 0, in milliseconds. */
 const MIN_VALUE = 0.001;
 
 /** Counts values in buckets whose width grows with the value, so that memory does not depend on the number of values. */
@@ -14,7 +14,7 @@ export class Histogram {
 
   /** Adds a value in milliseconds. Throws a `RangeError` for a negative value, which would mean a wrong clock. */
   add(value: number): void {
-    if (!(value >= 0)) throw new RangeError(`a histogram takes values from 0, not ${value}`);
+    if (!(value >= 0)) throw new RangeError(`a histogram accepts values of at least 0, not ${value}`);
     const bucket = value < MIN_VALUE ? 0 : 1 + Math.floor(Math.log(value / MIN_VALUE) / Math.log(GROWTH));
     this.#buckets.set(bucket, (this.#buckets.get(bucket) ?? 0) + 1);
     this.#count++;
@@ -29,17 +29,17 @@ export class Histogram {
     return this.#count;
   }
 
-  /** The mean of all values. 0 without values. */
+  /** The mean of all values, or 0 if there are none. */
   get mean(): number {
     return this.#count === 0 ? 0 : this.#sum / this.#count;
   }
 
-  /** The smallest value. 0 without values. */
+  /** The smallest value, or 0 if there are no values. */
   get min(): number {
     return this.#count === 0 ? 0 : this.#min;
   }
 
-  /** The largest value. 0 without values. */
+  /** The largest value, or 0 if there are no values. */
   get max(): number {
     return this.#max;
   }
@@ -50,7 +50,7 @@ export class Histogram {
     return mean === 0 ? 0 : Math.max(0, this.#squares / this.#count / (mean * mean) - 1);
   }
 
-  /** Returns the value below or at which the given percentage of the values lies. 0 without values. */
+  /** Returns the value that the given percentage of the values does not exceed, or 0 if there are no values. */
   percentile(percentage: number): number {
     const rank = Math.max(1, Math.ceil((percentage / 100) * this.#count));
     let seen = 0;
@@ -61,7 +61,10 @@ export class Histogram {
     return 0;
   }
 
-  /** Returns the counts in `size` ranges of equal ratio, from the smallest to the largest value. */
+  /**
+   * Divides the span from the smallest to the largest value into `size` ranges of equal ratio, and returns the count in
+   * each.
+   */
   ranges(size: number): { readonly from: number; readonly to: number; readonly count: number }[] {
     if (this.#count === 0) return [];
     const low = Math.max(MIN_VALUE, this.min);

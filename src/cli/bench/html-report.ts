@@ -5,7 +5,7 @@ const WIDTH = 720;
 const HEIGHT = 220;
 const MARGIN = { left: 56, bottom: 28, top: 10 };
 const BARS = 40;
-/** Maximum number of points in the chart over time. Longer runs are summed up. */
+/** Maximum number of points in the chart over time. In longer runs, each point covers several seconds. */
 const MAX_POINTS = 300;
 
 const STYLE = `
@@ -17,7 +17,7 @@ th:first-child, td:first-child { text-align: left; padding-left: 0; }
 svg { width: 100%; height: auto; } svg text { fill: var(--text); font-size: 12px; } .axis { stroke: var(--line); }
 .bar { fill: var(--bar); } .bad { fill: var(--bad); }`;
 
-/** Returns the results as a page without scripts and without external files. */
+/** Returns the results as an HTML page without scripts or external files. */
 export function htmlReport(report: BenchReport, { version, date }: { version: string; date: Date }): string {
   const { requests, chat, capacity } = report;
   const failed = Object.entries(report.errors);
@@ -41,7 +41,7 @@ ${percentileTable([
   ["from the real start", report.service],
   ...(chat === undefined ? [] : ([["to the first token", chat.firstToken]] as const)),
 ])}
-${chat === undefined ? "" : `<p>${chat.tokens} tokens, ${chat.tokensPerSecond.toFixed(1)} per second in all, ${chat.tokensPerSecondOfOne.toFixed(1)} within a response</p>`}
+${chat === undefined ? "" : `<p>${chat.tokens} tokens, ${chat.tokensPerSecond.toFixed(1)} per second in total, ${chat.tokensPerSecondOfOne.toFixed(1)} within a response</p>`}
 <h2>Distribution</h2>
 ${latencyChart(report)}
 <h2>Over time</h2>

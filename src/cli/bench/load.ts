@@ -1,14 +1,14 @@
 import { Histogram } from "./histogram.js";
 
-/** The measured part of a response. */
+/** Measurements taken from a response. */
 export interface Sample {
-  /** Milliseconds until the first token of a chat. */
+  /** Milliseconds until the first token in a chat. */
   readonly firstToken?: number;
-  /** Number of tokens of a chat. */
+  /** Number of tokens in a chat. */
   readonly tokens?: number;
 }
 
-/** Measures time, and waits. Tests replace it. */
+/** A clock that can also wait. Tests replace it. */
 export interface LoadClock {
   /** Returns the current time in milliseconds. */
   now(): number;
@@ -20,15 +20,15 @@ export interface LoadClock {
 export interface LoadOptions {
   /** Sends one request. */
   readonly send: (signal: AbortSignal) => Promise<Sample>;
-  /** Times of the requests in milliseconds from the start. Absent for a closed loop. */
+  /** Start times of the requests, in milliseconds from the start of the test. Absent for a closed loop. */
   readonly arrivals?: Iterator<number> | undefined;
-  /** Number of requests in flight of a closed loop, or the maximum of an open one. */
+  /** Number of requests in flight in a closed loop, or the maximum number in an open loop. */
   readonly concurrency: number;
   /** Maximum number of measured requests. */
   readonly requests: number;
   /** Maximum duration of the measurement in milliseconds, in addition to the warm-up. */
   readonly duration: number;
-  /** Milliseconds at the start whose requests are not measured. */
+  /** Duration of the warm-up in milliseconds. Requests during the warm-up are not measured. */
   readonly warmUp: number;
   readonly clock: LoadClock;
   readonly signal: AbortSignal;
@@ -53,16 +53,16 @@ export interface LoadResult {
   readonly tokenRate: Histogram;
   /** Failed requests by kind. */
   readonly errors: Map<string, number>;
-  /** Requests that were not sent, because the maximum number was in flight. */
+  /** Number of requests that were not sent because the maximum number was in flight. */
   skipped: number;
   tokens: number;
   /** Duration of the measurement. */
   elapsed: number;
-  /** Results by the second in which the request was to start. */
+  /** Results by the second in which the request was scheduled to start. */
   readonly seconds: SecondCount[];
 }
 
-/** Runs a load test to its end, or until the signal fires. Resolves with the results so far in both cases. */
+/** Runs a load test until it ends or the signal fires. In both cases, resolves with the results so far. */
 export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   return await new LoadRun(options).run();
 }
@@ -99,7 +99,7 @@ class LoadRun {
     return this.#result;
   }
 
-  /** Starts each request at its time, also if earlier requests have not ended. */
+  /** Starts each request at its scheduled time, even if earlier requests have not ended. */
   async #openLoop(arrivals: Iterator<number>): Promise<void> {
     const { clock, concurrency, duration, requests, signal, warmUp } = this.#options;
     while (this.#measured < requests) {
@@ -181,7 +181,7 @@ class LoadRun {
   }
 }
 
-/** Returns the kind of an error: its code, with the status of a response. */
+/** Returns the kind of an error: its code, and the status if there was a response. */
 export function errorKind(error: unknown): string {
   const { code, status, phase, systemCode, name } = (error ?? {}) as Record<string, unknown>;
   if (typeof code !== "string") return typeof name === "string" ? name : "Error";

@@ -43,7 +43,7 @@ export interface BenchReport {
   readonly histogram: Histogram;
 }
 
-/** Returns the report on a load test. */
+/** Creates the report on a load test. */
 export function reportOf(
   result: LoadResult,
   about: { readonly target: string; readonly load: string; readonly capacityTarget: CapacityTarget | undefined },
@@ -99,7 +99,7 @@ function round(milliseconds: number): number {
 
 function capacityOf(service: Histogram, { p99, rate, perInstance }: CapacityTarget): BenchReport["capacity"] {
   if (service.count === 0)
-    return { instances: undefined, text: "No request succeeded, so no number of instances can be given." };
+    return { instances: undefined, text: "No request succeeded, so the number of instances cannot be estimated." };
   const measured = service.percentile(99);
   const question = { mean: service.mean, variation: service.variation, p99: measured, rate, target: p99, perInstance };
   const capacity = instancesFor(question);
@@ -108,6 +108,6 @@ function capacityOf(service: Histogram, { p99, rate, perInstance }: CapacityTarg
     return { instances: undefined, text };
   }
   const { instances, utilization } = capacity;
-  const text = `${instances} instance${instances === 1 ? "" : "s"} for ${rate} requests per second with a p99 of at most ${showTime(p99)} (expected ${showTime(capacity.p99)}, busy ${Math.round(utilization * 100)} % of the time). This holds if the requests of this run did not wait for each other.`;
+  const text = `${instances} instance${instances === 1 ? "" : "s"} for ${rate} requests per second with a p99 of at most ${showTime(p99)} (expected ${showTime(capacity.p99)}, busy ${Math.round(utilization * 100)} % of the time). This estimate assumes that the requests in this run did not wait for each other.`;
   return { instances, text };
 }

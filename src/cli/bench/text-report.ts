@@ -25,7 +25,7 @@ export function textReport(report: BenchReport, terminal: Terminal): string {
     parts.push(
       "",
       `${colors.bold("First token")} p50 ${showTime(chat.firstToken.p50 ?? 0)}, p99 ${showTime(chat.firstToken.p99 ?? 0)}`,
-      `${colors.bold("Tokens")}      ${chat.tokensPerSecond.toFixed(1)} per second in all, ${chat.tokensPerSecondOfOne.toFixed(1)} within a response`,
+      `${colors.bold("Tokens")}      ${chat.tokensPerSecond.toFixed(1)} per second in total, ${chat.tokensPerSecondOfOne.toFixed(1)} within a response`,
     );
   }
   const errors = Object.entries(report.errors);

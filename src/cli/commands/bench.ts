@@ -14,7 +14,7 @@ import { addExamples, addJsonOption, type CommandContext } from "../command.js";
 import { usageError } from "../exit-codes.js";
 import type { Terminal } from "../terminal.js";
 
-/** Requests in flight of an open loop beyond which further requests are counted as not sent. */
+/** Maximum number of requests in flight in an open loop. Further requests are counted as not sent. */
 const MAX_IN_FLIGHT = 2_000;
 const MAX_RATE = 20_000;
 const MAX_DURATION_MS = 3_600_000;
@@ -42,42 +42,42 @@ interface BenchFlags extends ConnectionOptions {
   readonly yes?: boolean;
 }
 
-/** Adds the command `bench`. */
+/** Adds the `bench` command. */
 export function addBenchCommand(program: Command, context: CommandContext): void {
   const command = program.command("bench").summary("measure the latency of a service under load");
   command.description(
-    "Sends requests at a given rate, or with a given number in flight, and measures the latency. With a rate, the latency counts from the time at which a request was to start, so that a stalled service does not hide its own delay.",
+    "Sends requests at a given rate, or with a given number in flight, and measures the latency. With a rate, latency is measured from each request's scheduled start, so that a stalled service cannot hide its own delay.",
   );
   addConnectionOptions(command, "service");
   command
     .addOption(new Option("-r, --rate <number>", "requests per second").argParser(rate).conflicts("concurrency"))
     .addOption(
-      new Option("--arrivals <kind>", "times between requests: random as with many callers, or all equal")
+      new Option("--arrivals <kind>", "intervals between requests: random, as with many callers, or all equal")
         .choices(["poisson", "constant"])
         .default("poisson"),
     )
-    .option("-c, --concurrency <count>", "requests in flight, in place of a rate", integer(1, MAX_IN_FLIGHT))
+    .option("-c, --concurrency <count>", "number of requests in flight, instead of a rate", integer(1, MAX_IN_FLIGHT))
     .option("--duration <duration>", "maximum duration of the measurement, at most 1h", duration, 10_000)
     .option("-n, --requests <count>", "maximum number of measured requests", integer(1, MAX_REQUESTS), 100_000)
-    .option("--warm-up <duration>", "time at the start that is not measured; 0s for none", durationOrZero, 1_000)
+    .option("--warm-up <duration>", "warm-up time that is not measured; 0s for none", durationOrZero, 1_000)
     .option("-d, --data <data>", `body of each request: ${INPUT_HELP}`)
     .option("--path <path>", "path within the service")
     .option("--method <method>", "HTTP method")
     .option("--content-type <type>", "content type of the body")
     .addOption(new Option("--chat <prompt>", "stream chats from /v1/chat/completions").conflicts(["data", "method"]))
-    .option("--model <name>", "model of the chats (default: the first one of /v1/models)")
-    .option("--max-tokens <count>", "maximum number of tokens of a chat", integer(1, 1_000_000), 128)
+    .option("--model <name>", "model for the chats (default: the first one in /v1/models)")
+    .option("--max-tokens <count>", "maximum number of tokens per chat", integer(1, 1_000_000), 128)
     .option("--html <file>", "also write the report as an HTML page")
-    .option("--target-p99 <duration>", "how many instances are needed for this latency", duration)
+    .option("--target-p99 <duration>", "estimate how many instances this p99 latency needs", duration)
     .option("--target-rate <number>", "requests per second for --target-p99 (default: --rate)", rate)
-    .option("--per-instance <count>", "requests that an instance handles at a time", integer(1, 10_000), 1)
-    .option("--seed <number>", "seed of the random arrivals", integer(0, 4_294_967_295), 1)
-    .option("--yes", "confirms that the service may be put under load; needed unless it runs on this machine");
+    .option("--per-instance <count>", "number of requests that an instance handles at a time", integer(1, 10_000), 1)
+    .option("--seed <number>", "seed for the random arrivals", integer(0, 4_294_967_295), 1)
+    .option("--yes", "confirm that you may put load on the service; required unless it runs on this machine");
   addJsonOption(command);
   addExamples(command, [
-    ["50 requests per second", "eas-prediction bench -s echo -d hello --rate 50"],
+    ["Send 50 requests per second", "eas-prediction bench -s echo -d hello --rate 50"],
     [
-      "20 chats at a time, with a report as a page",
+      "Run 20 chats at a time and write an HTML report",
       "eas-prediction bench -s llm --chat hello -c 20 --html report.html",
     ],
     ["Number of instances", "eas-prediction bench -s echo -d hi --rate 5 --target-p99 200ms --target-rate 500"],
@@ -93,7 +93,7 @@ async function run(flags: BenchFlags, { terminal, signal }: CommandContext, vers
   const progress = terminal.progress("connecting");
   try {
     const send = await senderOf(client, flags, terminal, signal);
-    // A wrong address or token fails here, with its own message, instead of a million times.
+    // A wrong address or token fails here, once and with its own message, instead of in every request.
     await send(signal);
     const result = await runLoad({
       send,

@@ -16,7 +16,7 @@ interface EmulatorFlags {
   readonly open?: boolean;
 }
 
-/** Services of the emulator, with a request for each. */
+/** The emulator's services, with an example request for each. */
 const DEMO_SERVICES: readonly { name: string; path: string; body: string; type: string }[] = [
   { name: "echo", path: "", body: "hello", type: "text/plain" },
   { name: "scorecard", path: "", body: JSON.stringify([scorecardSamples[0]?.features]), type: "application/json" },
@@ -28,18 +28,18 @@ const DEMO_SERVICES: readonly { name: string; path: string; body: string; type: 
   },
 ];
 
-/** Adds the command `emulator`, which serves a local EAS until it is interrupted. */
+/** Adds the `emulator` command, which serves a local EAS until it is interrupted. */
 export function addEmulatorCommand(program: Command, context: CommandContext): void {
   const command = program
     .command("emulator")
     .summary("start a local EAS with small models")
     .description("Starts a local EAS gateway with small models and queues. Runs until you press Ctrl-C.")
     .option("-p, --port <port>", "port on the loopback interface; 0 chooses a free one", integer(0, 65_535), 0)
-    .option("--token <token>", "token of all services and queues (default: a random one)")
+    .option("--token <token>", "token for all services and queues (default: a random one)")
     .option("-q, --queue <name>", "queue to create in addition to the queue named jobs", collect)
     .option("--instances <count>", "number of instances for direct connections", integer(0, 100), 0)
     .option("--host <name>", "host name to accept besides loopback names", collect)
-    .option("--cors", "allow pages of other origins to call the services")
+    .option("--cors", "allow pages from other origins to call the services")
     .option("--open", "open the console in the browser")
     .option("--no-console", "do not serve the console");
   addJsonOption(command);

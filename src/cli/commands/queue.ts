@@ -13,23 +13,23 @@ interface QueueFlags extends Omit<ConnectionOptions, "service"> {
   readonly group?: string;
 }
 
-/** Uses the queue, and closes the client afterwards. */
+/** Uses a queue client, which is closed afterwards. */
 type Use = (queue: QueueClient) => Promise<void>;
 
-/** Adds the command `queue` with its subcommands. */
+/** Adds the `queue` command with its subcommands. */
 export function addQueueCommand(program: Command, { terminal, signal }: CommandContext): void {
-  const queue = program.command("queue").summary("put, get and watch items of a queue");
-  queue.description("Puts, gets and watches items of a queue service.");
+  const queue = program.command("queue").summary("put, get and watch items in a queue");
+  queue.description("Puts, gets and watches items in a queue service.");
 
   const subcommand = (usage: string, description: string) => {
     const command = queue.command(usage).description(description);
     addConnectionOptions(command, "queue");
-    command.option("--group <name>", "group of consumers (default: eas)");
+    command.option("--group <name>", "consumer group (default: eas)");
     return addJsonOption(command);
   };
 
   const put = subcommand("put", "Puts an item into the queue and prints its index.")
-    .option("-t, --tag <name=value>", "tag of the item; can be given several times", collect)
+    .option("-t, --tag <name=value>", "tag for the item; can be repeated", collect)
     .option("--request-id <id>", "request id of the item (default: the queue chooses one)")
     .option("--priority <number>", "priority of the item", integer(0));
   put.argument("<data>", INPUT_HELP);
@@ -54,7 +54,7 @@ export function addQueueCommand(program: Command, { terminal, signal }: CommandC
     .option("-n, --length <count>", "maximum number of items", integer(1), 1)
     .option("--index <index>", "index of the first item", "0")
     .option("--request-id <id>", "gets only items with this request id")
-    .option("-t, --tag <name=value>", "gets only items with this tag; can be given several times", collect)
+    .option("-t, --tag <name=value>", "gets only items with this tag; can be repeated", collect)
     .option("-w, --wait <duration>", "time to wait for items", duration, 5_000)
     .option("--keep", "leaves the items in the queue");
   addExamples(get, [["Read the item at the head without deleting it", "eas-prediction queue get -q my_queue --keep"]]);
@@ -75,8 +75,8 @@ export function addQueueCommand(program: Command, { terminal, signal }: CommandC
 
   const watch = subcommand("watch", "Prints items as they arrive, one per line. Runs until you press Ctrl-C.")
     .option("--index <index>", "index of the first item; -1 for new items only", "0")
-    .option("-n, --length <count>", "ends after this number of items", integer(1))
-    .option("--window <count>", "maximum number of items without a commit", integer(1), 10)
+    .option("-n, --length <count>", "stops after this number of items", integer(1))
+    .option("--window <count>", "maximum number of uncommitted items", integer(1), 10)
     .option("--keep", "does not commit the items, so that the queue delivers them again");
   addExamples(watch, [["Follow new results as JSON", "eas-prediction queue watch -q my_queue/sink --index -1 --json"]]);
   watch.action((flags: QueueFlags & WatchFlags) =>
@@ -106,8 +106,8 @@ export function addQueueCommand(program: Command, { terminal, signal }: CommandC
   truncate.action((index: string, flags: QueueFlags) => withQueue(flags, (queue) => queue.truncate(index, { signal })));
 
   const end = subcommand("end", "Ends the queue, so that it accepts no more items.")
-    .option("--force", "also deletes the items that were not delivered")
-    .requiredOption("--yes", "confirms that the queue ends");
+    .option("--force", "also deletes undelivered items")
+    .requiredOption("--yes", "confirms that you want to end the queue");
   end.action((flags: QueueFlags & { force?: boolean }) =>
     withQueue(flags, (queue) => queue.end({ signal, force: flags.force === true })),
   );

@@ -28,7 +28,7 @@ interface ShowFlags extends ControlFlags {
   readonly export?: boolean;
 }
 
-/** Adds the command `services` with its subcommands. */
+/** Adds the `services` command with its subcommands. */
 export function addServicesCommand(program: Command, { terminal, signal }: CommandContext): void {
   const services = program.command("services").summary("find services by name, with an AccessKey");
   services.description(
@@ -41,14 +41,14 @@ export function addServicesCommand(program: Command, { terminal, signal }: Comma
       .description(description)
       .option("-r, --region <id>", "region, such as cn-hangzhou (default: ALIBABA_CLOUD_REGION_ID)")
       .addOption(new Option("--control-endpoint <url>", "address of the control plane, for tests").hideHelp())
-      .option("--timeout <duration>", "timeout of an attempt, such as 30s", duration);
+      .option("--timeout <duration>", "timeout for each attempt, such as 30s", duration);
     return addJsonOption(command);
   };
 
-  const list = subcommand("list", "Lists the services of a region.")
+  const list = subcommand("list", "Lists the services in a region.")
     .option("--name <text>", "lists only services whose name contains the text")
     .option("--status <status>", "lists only services in this state, such as Running")
-    .option("--group <name>", "lists only services of this group")
+    .option("--group <name>", "lists only services in this group")
     .option("--gateway <id>", "lists only services behind this dedicated gateway");
   addExamples(list, [["List all running services", "eas-prediction services list -r cn-hangzhou --status Running"]]);
   list.action(async (flags: ListFlags) => {

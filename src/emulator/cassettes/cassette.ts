@@ -9,7 +9,7 @@ export interface Cassette {
   readonly version: number;
   /** The recorded requests with their responses. */
   readonly interactions: readonly CassetteInteraction[];
-  /** The bodies by file name: bytes, text, or base64. On disk, each is a file in the folder `bodies`. */
+  /** The bodies by file name: bytes, text, or base64. On disk, each is a file in the `bodies` folder. */
   readonly bodies: Readonly<Record<string, Uint8Array | string | { readonly base64: string }>>;
 }
 
@@ -45,24 +45,25 @@ export interface CassetteResponse {
   readonly status: number;
   /** Reason phrase. */
   readonly statusText: string;
-  /** Headers as pairs of name and value, without cookies, credentials and headers of the connection. */
+  /** Headers as pairs of name and value, without cookies, credentials or connection headers. */
   readonly headers: readonly (readonly string[])[];
   /** Milliseconds from the request to the response headers. */
   readonly delay: number;
   /** Name of the body file; undefined for an empty body. */
   readonly body?: string | undefined;
-  /** The chunks of the body, as pairs of milliseconds since the headers and size in bytes. */
+  /** The body's chunks, each as a pair: milliseconds since the headers, and size in bytes. */
   readonly chunks?: readonly (readonly number[])[] | undefined;
   /**
-   * End of the body: `"complete"`; `"broken"` by the service; `"canceled"` by the client; or `"cut"` by the recorder at a
-   * limit. A replayed `"canceled"` body waits until its client disconnects. `"broken"` and `"cut"` break the connection.
+   * End of the body: `"complete"`; `"broken"` by the service; `"canceled"` by the client; or `"cut"` by the recorder
+   * at a limit. A replayed `"canceled"` body waits until its client disconnects. `"broken"` and `"cut"` break the
+   * connection.
    */
   readonly end: string;
 }
 
 /** The recorded messages of a WebSocket. */
 export interface CassetteSocket {
-  /** Subprotocol that the service chose. */
+  /** Subprotocol chosen by the service. */
   readonly protocol?: string | undefined;
   /** Milliseconds from the request to the upgrade. */
   readonly delay: number;
@@ -71,11 +72,11 @@ export interface CassetteSocket {
    * (`"text"` or `"binary"`) and the size in bytes.
    */
   readonly messages: readonly (readonly (string | number)[])[];
-  /** Name of the body file with the joined messages of the client. */
+  /** Name of the body file that contains the client's messages, joined. */
   readonly sent?: string | undefined;
-  /** Name of the body file with the joined messages of the service. */
+  /** Name of the body file that contains the service's messages, joined. */
   readonly received?: string | undefined;
-  /** End of the connection. `by` is `"client"`, `"service"`, or `"recorder"` at a limit. */
+  /** End of the connection. `by` is `"client"`, `"service"`, or `"recorder"` if a limit was exceeded. */
   readonly close: { readonly code: number; readonly reason: string; readonly by: string };
 }
 
@@ -83,9 +84,9 @@ export interface CassetteSocket {
 export const CASSETTE_FORMAT = "eas-prediction-cassette";
 /** Value of `Cassette.version` that this release reads and writes. */
 export const CASSETTE_VERSION = 1;
-/** Name of the index in a cassette's directory. */
+/** Name of the index file in a cassette's directory. */
 export const INDEX_FILE = "cassette.json";
-/** Folder of the body files in a cassette's directory. */
+/** Folder for the body files in a cassette's directory. */
 export const BODIES_FOLDER = "bodies";
 
 /** Headers that belong to one connection, and are neither forwarded nor recorded (RFC 9110, 7.6.1). */
@@ -104,10 +105,10 @@ export function isReplayable(status: number): boolean {
 /** Statuses whose responses have no body. `Response` rejects even an empty body for them. */
 export const EMPTY_STATUSES: readonly number[] = [204, 205, 304];
 
-/** A body file is named for the SHA-256 of its content, so a name cannot lead out of the folder. */
+/** A body file is named after the SHA-256 hash of its content, so a name cannot lead out of the folder. */
 const BODY_FILE = /^([0-9a-f]{64})(\.[a-z0-9]{1,8})?$/;
 
-/** Returns the SHA-256 in a body file's name; undefined if the name is invalid. */
+/** Returns the SHA-256 hash in a body file's name; undefined if the name is invalid. */
 export function hashInName(file: unknown): string | undefined {
   return typeof file === "string" ? BODY_FILE.exec(file)?.[1] : undefined;
 }

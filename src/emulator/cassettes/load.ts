@@ -3,10 +3,10 @@ import { BODIES_FOLDER, bodyFiles, type Cassette, INDEX_FILE } from "./cassette.
 import { checkInteractions, damaged, readRecordings } from "./recording.js";
 
 /**
- * Reads a cassette from any place that holds its files, for example a web server. Verifies all bodies.
+ * Reads a cassette from any source of files, for example a web server. Verifies all bodies.
  *
  * @param read - Returns the content of a file by its path in the cassette's directory: `cassette.json`, or
- * `bodies/<name>`. Its errors become the `cause` of the error of this function.
+ * `bodies/<name>`. An error that it throws becomes the `cause` of this function's error.
  *
  * @example
  * const cassette = await readCassette(async (file) => {

@@ -13,8 +13,8 @@ export interface ReplayMatch {
   /** Compares the path. Default true: the paths must be equal, except that repeated slashes count as one. */
   readonly path?: boolean | ((actual: string, recorded: string) => boolean) | undefined;
   /**
-   * Compares the query. Default true: the parameters must be equal in any order. The parameter `requestId` is not
-   * compared, because queue clients choose it at random. Values of parameters that contain a secret are not compared.
+   * Compares the query. Default true: the parameters must be equal in any order. The `requestId` parameter is not
+   * compared, because queue clients choose it at random. Parameter values that contain a secret are not compared.
    */
   readonly query?: boolean | ((actual: URLSearchParams, recorded: URLSearchParams) => boolean) | undefined;
   /** Compares the body. Default true: the bytes must be equal. The functions must not change the bytes. */
@@ -89,7 +89,7 @@ function compare<T>(
   return (setting === true ? isEqual : setting)(actual, recorded);
 }
 
-/** Returns a path with repeated slashes as one, as the gateway reads it. */
+/** Replaces repeated slashes in a path with one, as the gateway does. */
 function plainPath(path: string): string {
   return path.replace(/\/{2,}/g, "/");
 }
@@ -111,7 +111,7 @@ export function firstDifference(a: Uint8Array, b: Uint8Array): number {
   return a.length === b.length ? -1 : length;
 }
 
-/** Weights a difference: a request to another path is less alike than a request with another body. */
+/** Returns the weight of a difference. A different path weighs more than a different body. */
 function distanceOf(part: Part, actual: ComparedRequest, recorded: ComparedRequest): number {
   switch (part) {
     case "path":
@@ -129,7 +129,7 @@ function distanceOf(part: Part, actual: ComparedRequest, recorded: ComparedReque
   }
 }
 
-/** Returns the number of equal elements at the start as a share of the longer list. */
+/** Returns the length of the common start of two lists, as a fraction of the longer list. */
 function commonShare(a: readonly string[], b: readonly string[]): number {
   const at = a.findIndex((each, i) => each !== b[i]);
   return (at === -1 ? a.length : at) / Math.max(a.length, b.length);
@@ -138,7 +138,9 @@ function commonShare(a: readonly string[], b: readonly string[]): number {
 function describe(part: Part, actual: ComparedRequest, recorded: ComparedRequest): string {
   switch (part) {
     case "upgrade":
-      return actual.isUpgrade ? "the recorded request opens no WebSocket" : "the recorded request opens a WebSocket";
+      return actual.isUpgrade
+        ? "the recorded request does not open a WebSocket"
+        : "the recorded request opens a WebSocket";
     case "method":
       return `the method is ${actual.method}, recorded ${recorded.method}`;
     case "path":
@@ -170,7 +172,7 @@ export function describeBody(actual: Uint8Array, recorded: Uint8Array): string {
   return `the body differs at byte ${at}: ${excerpts[0]}, recorded ${excerpts[1]}`;
 }
 
-/** Number of bytes of a body that a message shows before and after the difference. */
+/** Number of body bytes that a message shows before and after the difference. */
 const SHOWN_BYTES = 20;
 
 function excerpt(body: Uint8Array, at: number): string {

@@ -17,8 +17,8 @@ import { replaySocket } from "./replay-socket.js";
 /** Options for replaying cassettes. */
 export interface ReplayOptions {
   /**
-   * Handling of a request that no cassette contains. `"strict"` responds with 501 and a message that describes the
-   * nearest recorded request. `"lenient"` passes the request to the services and queues of the emulator. Default `"strict"`.
+   * Handling of requests that no cassette contains. `"strict"` responds with 501 and a message that describes the
+   * nearest recorded request. `"lenient"` passes the request to the emulator's services and queues. Default `"strict"`.
    */
   readonly mode?: "strict" | "lenient" | undefined;
   /**
@@ -28,7 +28,7 @@ export interface ReplayOptions {
   readonly speed?: number | undefined;
   /**
    * Whether the last recorded response is repeated when a request is sent more often than it was recorded. Set it for
-   * programs that poll. Default false: the further requests are treated as missing.
+   * programs that poll. Default false: further requests are handled as if they were not recorded.
    */
   readonly repeat?: boolean | undefined;
   /** The parts of a request that must match. Default: method, path, query and body. */
@@ -48,7 +48,7 @@ interface PlayedRequest {
   readonly isUpgrade: boolean;
 }
 
-/** The recorded result of a request. */
+/** The result recorded for a request. */
 export interface Replay {
   /** Returns the recorded response after its delay. Rejects if the connection was broken, or when the caller disconnects. */
   respond(signal: AbortSignal): Promise<Response>;
@@ -85,8 +85,8 @@ export class Player {
   }
 
   /**
-   * Returns the recorded result of a request. Each recording is replayed once, in recorded order. Returns undefined if no
-   * cassette contains the request and the player is lenient.
+   * Returns the result recorded for a request. Each recording is replayed once, in recorded order. Returns undefined if
+   * no cassette contains the request and the player is lenient.
    */
   take({ request, url, body, isUpgrade }: PlayedRequest): Replay | undefined {
     const redaction = this.#secrets.learn(request.headers, url);
@@ -140,7 +140,7 @@ export class Player {
     if (nearest === undefined) return `cassette: ${target} is not recorded: the cassette is empty.`;
     const recorded = `${nearest.method} ${nearest.query === "" ? nearest.path : `${nearest.path}?${nearest.query}`}`;
     const differences = this.#matcher.differences(compared, nearest).join("; ");
-    // The differences come first, because errors of clients show only the start of a response.
+    // The differences come first, because client errors show only the start of a response.
     return `cassette: not recorded: ${differences}. The request is ${target}. The nearest recorded request is ${describeIndex(nearest.index)}, ${recorded}.`;
   }
 }
@@ -179,7 +179,7 @@ function createReplayedResponse(recorded: RecordedResponse, speed: number, signa
         const chunk = chunks[next++];
         if (chunk !== undefined) {
           await waitUntil(start + scaled(chunk.at, speed), signal);
-          // The receiver owns the bytes of a response.
+          // The receiver owns the bytes, and may change them.
           controller.enqueue(chunk.bytes.slice());
           return;
         }

@@ -60,7 +60,7 @@ const CLOSERS = ["client", "service", "recorder"] as const;
 const MAX_DELAY = 2 ** 31 - 1;
 
 /**
- * Checks a cassette and reads its bodies. Bodies in the form of bytes are not copied.
+ * Checks a cassette and reads its bodies. Bodies that are already bytes are not copied.
  *
  * @throws TypeError if the cassette is damaged, or has a version that this release does not read.
  */
@@ -179,7 +179,11 @@ function readResponse(
     return { at: at as number, bytes: bytes.subarray(from - (size as number), from) };
   });
   if (from !== bytes.length) {
-    throw damaged(fields.placeOf("chunks"), `it has ${from} bytes`, `${bytes.length} bytes, the size of the body`);
+    throw damaged(
+      fields.placeOf("chunks"),
+      `the chunks are ${from} bytes long`,
+      `${bytes.length} bytes, the size of the body`,
+    );
   }
   const headers = fields.list("headers").map((pair, i) => new Fields(pair, fields.placeOf("headers", i)).header());
   const end = fields.oneOf("end", ENDS);
@@ -221,7 +225,7 @@ function readSocket(fields: Fields, body: (file: string | undefined) => Uint8Arr
   });
   for (const by of ["client", "service"] as const) {
     if (from[by] === bytes[by].length) continue;
-    const found = `the messages of the ${by} have ${from[by]} bytes`;
+    const found = `the ${by}'s messages are ${from[by]} bytes long`;
     throw damaged(fields.placeOf("messages"), found, `${bytes[by].length} bytes, the size of the body file`);
   }
   const close = fields.record("close");

@@ -2,9 +2,12 @@ import { base64Decode, base64Encode } from "@bufbuild/protobuf/wire";
 import { joinChunks, totalLength } from "../../platform/chunks.js";
 import { decode } from "../gateway/request-target.js";
 
-/** Replaces a secret in requests and headers. A fixed length lets replay compare requests that have another token. */
+/**
+ * Replaces a secret in requests and headers. The length is fixed, so that a replayed request matches even if its token
+ * is different.
+ */
 const MARK = "REDACTED";
-/** Secrets that are shorter are not searched for, because they occur in unrelated text. */
+/** Minimum length of a secret. Shorter texts are not searched for, because they also occur in unrelated text. */
 const MIN_SECRET_LENGTH = 4;
 /** Maximum number of learned secrets; the oldest is forgotten first. */
 const MAX_SECRETS = 100;
@@ -132,7 +135,7 @@ export class RedactedStream {
     this.#replacement = replacement;
   }
 
-  /** Returns the bytes that are certain not to be part of a secret that continues in the next chunk. */
+  /** Returns the bytes that cannot be part of a secret that continues in the next chunk. */
   push(chunk: Uint8Array): Uint8Array {
     const redacted = this.#replace(this.#held.length === 0 ? chunk : concat([this.#held, chunk]));
     const end = redacted.length - this.#partialLength(redacted);
@@ -147,7 +150,7 @@ export class RedactedStream {
     return last;
   }
 
-  /** Redacts bytes that are complete. */
+  /** Redacts bytes that do not continue in another chunk. */
   whole(bytes: Uint8Array): Uint8Array {
     return this.#replace(bytes);
   }
@@ -166,7 +169,7 @@ export class RedactedStream {
     return result;
   }
 
-  /** Returns the length of the longest end of `bytes` with which a secret starts. */
+  /** Returns the length of the longest suffix of `bytes` that is a prefix of a secret. */
   #partialLength(bytes: Uint8Array): number {
     let longest = 0;
     for (const pattern of this.#patterns) {
@@ -178,13 +181,16 @@ export class RedactedStream {
   }
 }
 
-/** Returns a secret as services return it: plain, percent-encoded, as a JSON string, in base64 and in hexadecimal. */
+/**
+ * Returns the forms in which services return a secret: plain, percent-encoded, as a JSON string, in base64 and in
+ * hexadecimal.
+ */
 function formsOf(secret: string): string[] {
   const bytes = new TextEncoder().encode(secret);
   const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   const json = JSON.stringify(secret).slice(1, -1);
   const forms = [secret, encodeURIComponent(secret), json, json.replaceAll("/", "\\/"), hex, hex.toUpperCase()];
-  // Within other data, a secret has three forms in base64, depending on its position.
+  // In the base64 form of longer data, a secret has one of three forms, depending on its position.
   for (let offset = 0; offset < 3; offset++) {
     const whole = base64Encode(concat([new Uint8Array(offset), bytes]));
     const form = whole.slice(Math.ceil((offset * 8) / 6), Math.floor(((offset + bytes.length) * 8) / 6));

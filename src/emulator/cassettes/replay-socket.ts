@@ -16,14 +16,14 @@ const NO_STATUS = 1005;
 const MAX_BUFFERED_BYTES = 1024 * 1024;
 
 /**
- * Returns a function that replays the messages of a WebSocket. A message of the service is sent after all messages that the
- * client had sent before it in the recording. A client message that differs from the recording closes the connection with
+ * Returns a function that replays the messages of a WebSocket. A service message is sent after all messages that the
+ * client sent before it in the recording. A client message that differs from the recording closes the connection with
  * 1008.
  */
 export function replaySocket(recorded: RecordedSocket, speed: number, redaction: Redaction): AcceptedSocket["attach"] {
   return (socket) => {
     const replay = new SocketReplay(recorded, speed, redaction, socket);
-    // The emulator attaches its handlers first.
+    // The replay starts in a microtask, so that the emulator can attach its handlers first.
     void Promise.resolve().then(() => replay.run());
     return replay;
   };
@@ -37,7 +37,7 @@ class SocketReplay implements SocketHandlers {
   readonly #closed: AbortController = new AbortController();
   readonly #expected: readonly RecordedMessage[];
   #receivedCount = 0;
-  /** Continues the replay after a message of the client, a drain, or the end. */
+  /** Continues the replay after a client message, a drain, or the end. */
   #wake: () => void = () => {};
 
   constructor(recorded: RecordedSocket, speed: number, redaction: Redaction, socket: EmulatorSocket) {
@@ -77,7 +77,8 @@ class SocketReplay implements SocketHandlers {
     const bytes = typeof message === "string" ? new TextEncoder().encode(message) : message;
     const actual = this.#redaction.request().whole(bytes);
     const recorded = typeof expected?.data === "string" ? new TextEncoder().encode(expected.data) : expected?.data;
-    if (recorded === undefined) return this.#end(POLICY_VIOLATION, "cassette: the client sent no further message");
+    if (recorded === undefined)
+      return this.#end(POLICY_VIOLATION, "cassette: the recording contains no further client message");
     if (typeof message !== typeof expected?.data || firstDifference(actual, recorded) !== -1) {
       const number = this.#receivedCount;
       return this.#end(POLICY_VIOLATION, `cassette: message ${number}: ${describeBody(actual, recorded)}`);
@@ -95,7 +96,7 @@ class SocketReplay implements SocketHandlers {
   }
 
   #end(code: number, reason: string): void {
-    // A close reason is at most 123 bytes. `encodeInto` writes only whole characters.
+    // A close reason can be at most 123 bytes long. `encodeInto` writes only whole characters.
     const { read } = new TextEncoder().encodeInto(reason, new Uint8Array(123));
     this.#closed.abort();
     this.#wake();

@@ -39,7 +39,7 @@ const CONTROL_OPTIONS: OptionNames<EmulatorControlOptions> = {
 
 /** The part of the emulator that the control plane describes. */
 export interface ControlledServices {
-  /** Names of all services and queues, with the token of each. Undefined for an unknown name. */
+  /** Returns the token of a service or queue. Undefined for an unknown name. */
   readonly tokenOf: (name: string) => string | undefined;
   readonly names: () => readonly string[];
 }
@@ -135,7 +135,7 @@ export class ControlPlane implements EmulatorControl {
       PageNumber: page,
       PageSize: size,
       TotalCount: services.length,
-      // The list of the real service does not contain tokens.
+      // The real service's list does not contain tokens.
       Services: services.slice(start, start + size).map(({ AccessToken: _, ...service }) => service),
     });
   }

@@ -19,7 +19,7 @@ const MAX_AGE_MS = 15 * 60_000;
 /** Number of nonces that are remembered. */
 const MAX_NONCES = 10_000;
 
-/** Verifies signatures of the method ACS3-HMAC-SHA256, independently of the client's own code. */
+/** Verifies ACS3-HMAC-SHA256 signatures, independently of the client's code. */
 export class SignatureVerifier {
   readonly #key: ControlKey;
   readonly #now: () => number;
@@ -81,7 +81,7 @@ function refuse(status: number, code: string, message: string): SignatureRefusal
 /** Returns the text that the signature covers. */
 async function canonicalRequest(request: Request, names: readonly string[], body: Uint8Array): Promise<string> {
   const url = new URL(request.url);
-  // Clients send blanks as "+" or "%20". The signature covers the decoded values.
+  // Clients encode spaces as "+" or "%20". The signature covers the decoded values.
   const query = [...url.searchParams]
     .map(([name, value]) => `${percentEncode(name)}=${percentEncode(value)}`)
     .sort()

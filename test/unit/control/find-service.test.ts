@@ -229,12 +229,12 @@ describe("findService", () => {
     ["an empty name", "", {}, /the name is ""/],
     ["a name with a slash", "a/b", {}, /the name is "a\/b"/],
     ["a region that is a host", "s", { region: "evil.example.com#" }, /region is "evil\.example\.com#"/],
-    ["no region", "s", { region: "" }, /pass the option region, .* or set ALIBABA_CLOUD_REGION_ID/],
+    ["no region", "s", { region: "" }, /pass the region option, .* or set ALIBABA_CLOUD_REGION_ID/],
     ["an unknown network", "s", { network: "public" as "internet" }, /network is "public": it must be "internet"/],
     ["an unknown option", "s", { regoin: "x" } as FindServiceOptions, /regoin/],
     ["no AccessKey", "s", { accessKeyId: "" }, /accessKeyId is missing: pass .* or set ALIBABA_CLOUD_ACCESS_KEY_ID/],
     ["a secret with a line break", "s", { accessKeySecret: "a\nb" }, /^accessKeySecret is not valid/],
-    ["plain http", "s", { controlEndpoint: "http://pai-eas.example.com" }, /Plain http is only for loopback/],
+    ["plain http", "s", { controlEndpoint: "http://pai-eas.example.com" }, /Plain HTTP is allowed only for loopback/],
     ["both forms of credentials", "s", { credentials: async () => ({}) as never }, /are both set/],
   ])("refuses %s before it sends anything", async (_, name, options, message) => {
     const { emulator, find } = setUp();

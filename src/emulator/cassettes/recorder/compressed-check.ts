@@ -2,8 +2,8 @@ import type { Transform } from "node:stream";
 import type { Redaction } from "../redaction.js";
 
 /**
- * Searches a compressed body for secrets, which cannot be replaced without changing the bytes. The body is decompressed
- * chunk by chunk, so that memory does not grow with its size.
+ * Searches a compressed body for secrets, which cannot be replaced in compressed data. The body is decompressed chunk
+ * by chunk, so that memory does not grow with its size.
  */
 export class CompressedCheck {
   readonly #decompressor: Transform;
@@ -19,7 +19,7 @@ export class CompressedCheck {
       "x-gzip": zlib.createGunzip,
       deflate: zlib.createInflate,
       br: zlib.createBrotliDecompress,
-      // Node before 22.15 has no zstd.
+      // Node before 22.15 does not support zstd.
       zstd: (zlib as { createZstdDecompress?: () => unknown }).createZstdDecompress,
     }[encoding.trim().toLowerCase()];
     return create && new CompressedCheck(create() as unknown as Transform, redaction);

@@ -13,7 +13,7 @@ import {
   type Session,
 } from "./session.js";
 
-/** Maximum number of chunks of a recorded body, and of messages of a recorded WebSocket. */
+/** Maximum number of chunks in a recorded body, and of messages in a recorded WebSocket. */
 export const MAX_CHUNKS = 100_000;
 
 /** Forwards a request to the target, and records it with its response. */
@@ -77,7 +77,7 @@ export async function recordExchange(
     await sent;
     return void (await discard());
   }
-  if (!responseBody.isWhole) session.warn(`${name}: the response body exceeds a limit of the recorder, and was cut`);
+  if (!responseBody.isWhole) session.warn(`${name}: the response body exceeds a recorder limit, and was cut`);
   await sent;
   const request = await finishRequest(session, { name, method, url, headers, redaction }, requestBody);
   if (request === undefined) return responseBody.discard();
@@ -100,7 +100,10 @@ export interface HttpModules {
   readonly https: typeof import("node:https");
 }
 
-/** Starts the request to the target. Each request has a connection of its own, as a stale one would look like a failure. */
+/**
+ * Starts the request to the target. Each request uses a new connection, because a stale connection would look like a
+ * failure of the service.
+ */
 function sendRequest(
   session: Session,
   { http, https }: HttpModules,
@@ -113,14 +116,14 @@ function sendRequest(
     const previous = sent[key];
     sent[key] = previous === undefined ? value : [previous, value].flat();
   }
-  // Node sends no chunked body with GET and DELETE unless the header asks for it.
+  // Node sends a chunked body with GET and DELETE only if this header is set.
   if (incoming.headers["transfer-encoding"] !== undefined) sent["transfer-encoding"] = "chunked";
   const { request } = session.target.protocol === "https:" ? https : http;
   const path = session.pathOf(incoming.url ?? "/");
   return request(session.target, { method: incoming.method ?? "GET", path, headers: sent, agent: false });
 }
 
-/** Resolves with the response when its head has arrived, or with the error of the connection. */
+/** Resolves with the response when its headers have arrived, or with the connection error. */
 function headOf(upstream: ClientRequest): Promise<IncomingMessage | Error> {
   return new Promise((resolve) => {
     upstream.on("response", resolve);
@@ -165,7 +168,7 @@ async function finishRequest(
   body: RecordedBody,
 ): Promise<CassetteRequest | undefined> {
   if (!body.isWhole) {
-    session.warn(`${name} was not recorded: the request body exceeds a limit of the recorder`);
+    session.warn(`${name} was not recorded: the request body exceeds a recorder limit`);
     await body.discard();
     return undefined;
   }
@@ -215,7 +218,7 @@ function relativeLocation(session: Session, headers: readonly Pair[]): Pair[] {
   });
 }
 
-/** Resolves when the stream takes more data or is closed. */
+/** Resolves when the stream accepts more data or is closed. */
 function drained(stream: ClientRequest | ServerResponse): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
@@ -227,7 +230,7 @@ function drained(stream: ClientRequest | ServerResponse): Promise<void> {
   });
 }
 
-/** Responds with a message of the recorder. */
+/** Responds with a message from the recorder. */
 export function refuse(outgoing: ServerResponse, status: number, message: string): void {
   const headers = { "content-type": "text/plain; charset=utf-8", connection: "close" };
   outgoing.writeHead(status, headers).end(message);

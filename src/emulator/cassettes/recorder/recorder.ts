@@ -17,7 +17,9 @@ import { createIndex, DirectoryStore, files, MemoryStore } from "./store.js";
 
 /** Options for `startRecorder`. */
 export interface RecorderOptions {
-  /** The endpoint to record: an HTTP or HTTPS URL, without query. Its path is put before the path of each request. */
+  /**
+   * The endpoint to record: an HTTP or HTTPS URL, without a query. Its path is prepended to the path of each request.
+   */
   readonly target: string | URL;
   /**
    * Directory for the cassette, which is created if necessary. Only one recorder at a time can use a directory. Default:
@@ -29,8 +31,9 @@ export interface RecorderOptions {
   /** Port of the recorder on the loopback interface. Default 0: any free port. */
   readonly port?: number | undefined;
   /**
-   * Texts to remove from the recording, in addition to the credentials that requests contain. Needed for secrets that are
-   * not sent, such as the token of a client that signs requests. Each needs at least 4 characters. Default: none.
+   * Texts to remove from the recording, in addition to the credentials that requests contain. Needed for secrets that
+   * are not sent, such as the token of a client that signs requests. Each must have at least 4 characters. Default:
+   * none.
    */
   readonly secrets?: readonly string[] | undefined;
   /**
@@ -70,8 +73,8 @@ export interface Recorder {
 
 /**
  * Starts a recorder: an HTTP server on the loopback interface that forwards requests and WebSockets to a service, and
- * records them for the `cassettes` option of an emulator. Tokens, signatures, cookies and secrets in queries are forwarded
- * but not recorded, also where the service repeats them in a response. Requires Node, Deno or Bun.
+ * records them for the `cassettes` option of an emulator. Tokens, signatures, cookies and secrets in queries are
+ * forwarded but not recorded, even where the service repeats them in a response. Requires Node, Deno or Bun.
  *
  * @example
  * const recorder = await startRecorder({ target: endpoint, directory: "test/cassettes/chat" });
@@ -112,7 +115,7 @@ export async function startRecorder(options: RecorderOptions): Promise<Recorder>
     if (!isAllowed(incoming.headers.host)) return refuse(outgoing, 403, REFUSED_HOST);
     const work = recordExchange(session, { http, https }, incoming, outgoing);
     session.track(
-      `a request of method ${incoming.method}`,
+      `a ${incoming.method} request`,
       work.catch((error: unknown) => {
         reset(incoming.socket);
         throw error;
@@ -193,7 +196,7 @@ function checkTarget(target: unknown): URL {
   if (!isValid) {
     throw argumentTypeError(
       "ERR_EAS_ARG_OPTION",
-      `target is ${typeof target === "string" ? showUrl(target) : show(target)}: it must be an HTTP or HTTPS URL without query`,
+      `target is ${typeof target === "string" ? showUrl(target) : show(target)}: it must be an HTTP or HTTPS URL without a query`,
     );
   }
   if (url.username !== "" || url.password !== "") {

@@ -5,7 +5,7 @@ import type { BodySink, CassetteStore } from "./store.js";
 
 /** Maximum number of warnings that are kept. */
 const MAX_WARNINGS = 1000;
-/** Headers of requests that are recorded: those that describe the body. */
+/** Request headers that are recorded: those that describe the body. */
 const RECORDED_REQUEST_HEADERS = /^(content-type|content-encoding|accept)$/i;
 
 /** The state that the requests of one recorder share. */
@@ -29,7 +29,7 @@ export class Session {
     return this.#slots.filter((slot) => slot !== undefined);
   }
 
-  /** Reserves the place of a request. Call the result when the request is complete. */
+  /** Reserves a position for a request. Call the returned function when the request is complete. */
   begin(): (interaction: CassetteInteraction) => void {
     const index = this.#slots.push(undefined) - 1;
     return (interaction) => {
@@ -63,7 +63,7 @@ export class Session {
     return `recorder: ${message}`;
   }
 
-  /** Returns the path and query at the target for the path and query of a request. */
+  /** Maps the path and query of a request to those at the target. */
   pathOf(url: string): string {
     return this.target.pathname.replace(/\/+$/, "") + url;
   }
@@ -120,7 +120,10 @@ export class RecordedBody {
     return this.isWhole;
   }
 
-  /** Stores bytes that are redacted on their own, such as a message. Returns the stored bytes; undefined at a limit. */
+  /**
+   * Stores bytes that are redacted on their own, such as a message. Returns the stored bytes; undefined if a limit
+   * would be exceeded.
+   */
   async writeWhole(bytes: Uint8Array): Promise<Uint8Array | undefined> {
     const redacted = this.#redaction.whole(bytes);
     this.isWhole &&= this.#sink.reserve(redacted.length);
@@ -130,8 +133,8 @@ export class RecordedBody {
   }
 
   /**
-   * Completes the body, and returns the name of its file; undefined if the body is empty. The end of an incomplete body may
-   * be the start of a secret, which is then overwritten.
+   * Completes the body, and returns the name of its file; undefined if the body is empty. If the end of an incomplete
+   * body may be the start of a secret, that end is overwritten.
    */
   async finish(contentType?: string, isComplete = true): Promise<string | undefined> {
     const last = this.#redaction.end();

@@ -10,7 +10,7 @@ import { forwardedHeaders, type Pair, RecordedBody, recordedResponseHeaders, typ
 
 /** Maximum size of the body of a refused upgrade. */
 const MAX_REFUSAL_BYTES = 1024 * 1024;
-/** Close codes that a close frame cannot contain: no code, and no close frame. */
+/** Close codes that report a missing code or a missing close frame. A close frame cannot contain them. */
 const UNSENDABLE_CODES: readonly number[] = [1005, 1006, 1015];
 
 /** Completes the client's upgrade with the subprotocol that the service chose. */
@@ -101,7 +101,7 @@ export async function recordSocket(
   }
   const { messages, close } = recordedMessages;
   if (close.by === "recorder") {
-    session.warn(`${method} ${request.url} (WebSocket): the messages exceed a limit of the recorder, and were cut`);
+    session.warn(`${method} ${request.url} (WebSocket): the messages exceed a recorder limit, and were cut`);
   }
   const recorded: CassetteSocket = {
     protocol: upstream.protocol === "" ? undefined : redaction.text(upstream.protocol),
@@ -130,7 +130,7 @@ function pipeMessages(
   const messages: (string | number)[][] = [];
   let close: CassetteSocket["close"] | undefined;
   let isCut = false;
-  /** Writes one after another, so that the order of the messages in a file is the order in the index. */
+  /** Writes run one after another, so that the messages have the same order in a file as in the index. */
   let written: Promise<void> = Promise.resolve();
 
   const record = (by: "client" | "service", data: Uint8Array, isBinary: boolean) => {

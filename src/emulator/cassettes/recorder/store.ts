@@ -15,7 +15,7 @@ import {
 } from "../cassette.js";
 import { formatIndex } from "./format-index.js";
 
-/** Name of the file that keeps a second recorder out of a directory. Contains the process ID. */
+/** Name of the file that keeps a second recorder out of a directory. The file contains the process ID. */
 const LOCK_FILE = "recorder.lock";
 /** Milliseconds between two writes of the index, which contains all interactions. */
 const INDEX_INTERVAL = 200;
@@ -24,20 +24,20 @@ const MAX_MEMORY_BYTES = 256 * 1024 * 1024;
 
 /** Receives the bytes of one body. */
 export interface BodySink {
-  /** Reserves space for bytes. Returns false if they would exceed a limit; then they must not be written. */
+  /** Reserves space for bytes. Returns false if they would exceed a limit. If so, do not write them. */
   reserve(length: number): boolean;
   /** Stores bytes. */
   write(bytes: Uint8Array): Promise<void>;
   /** Completes the body. Returns the name of its file; undefined if the body is empty. */
   finish(contentType: string | undefined): Promise<string | undefined>;
-  /** Deletes what was stored. */
+  /** Deletes the stored bytes. */
   discard(): Promise<void>;
 }
 
-/** Keeps the bodies and the index of a cassette. */
+/** Stores the bodies and the index of a cassette. */
 export interface CassetteStore {
   body(): Promise<BodySink>;
-  /** Stores the interactions soon, together with later changes. */
+  /** Schedules a write of the interactions, which includes changes made in the meantime. */
   save(interactions: () => readonly CassetteInteraction[]): void;
   /** Stores the interactions, and releases the store. */
   close(interactions: readonly CassetteInteraction[]): Promise<void>;
@@ -195,7 +195,7 @@ export class DirectoryStore implements CassetteStore {
     }
   }
 
-  /** Replaces the index in one step, so that a killed recorder leaves the previous index. */
+  /** Replaces the index atomically, so that the previous index survives if the recorder is killed. */
   async #write(interactions: readonly CassetteInteraction[]): Promise<void> {
     const { writeFile, rename } = await files();
     const index = `${this.#directory}/${INDEX_FILE}`;
@@ -204,7 +204,7 @@ export class DirectoryStore implements CassetteStore {
   }
 }
 
-/** Loads the file system. Bundlers for browsers may replace it with an empty module. */
+/** Loads the file system module, which bundlers for browsers may replace with an empty module. */
 export async function files(): Promise<typeof import("node:fs/promises")> {
   const module: unknown = await import("node:fs/promises").catch((cause: unknown) => cause);
   if (typeof (module as { open?: unknown }).open === "function") return module as never;
@@ -239,7 +239,7 @@ function isRunning(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (error) {
-    // Without permission to signal it, the process exists too.
+    // EPERM means that the process exists, but this process may not signal it.
     return (error as { code?: unknown }).code === "EPERM";
   }
 }
@@ -248,7 +248,7 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let from = 0; from < bytes.length; ) from += (await handle.write(bytes, from)).bytesWritten;
 }
 
-/** The file extension for a content type, so that editors show bodies. */
+/** File extensions by content type, so that editors can display bodies. */
 const EXTENSIONS: readonly (readonly [pattern: RegExp, extension: string])[] = [
   [/^application\/json\b|\+json\b/i, ".json"],
   [/^text\/event-stream\b/i, ".txt"],

@@ -4,7 +4,7 @@ import type { EmulatorServiceSocket } from "../../server/socket.js";
 export class ComfyClients {
   readonly #sockets = new Map<string, EmulatorServiceSocket>();
 
-  /** Registers a socket. It replaces an earlier socket of the same client, which stays open without messages. */
+  /** Registers a socket. An earlier socket of the same client stays open, but receives no more messages. */
   add(clientId: string, socket: EmulatorServiceSocket): void {
     this.#sockets.set(clientId, socket);
     socket.onClose = () => {

@@ -14,24 +14,25 @@ import { comfyError, validateWorkflow } from "./workflow.js";
 /** An emulated ComfyUI, for use as a service of the emulator and as the service of a queue. */
 export interface EmulatorComfyUi extends EmulatorService {
   /**
-   * Returns the bytes of an image that a workflow has saved, like a read from the mounted output directory. Returns
-   * undefined for unknown files.
+   * Returns the bytes of an image that a workflow has saved, as if it were read from the mounted output directory.
+   * Returns undefined for unknown files.
    */
   outputFile(filename: string, subfolder?: string): Bytes | undefined;
 }
 
 /**
  * Creates a service that behaves like ComfyUI: it validates workflows, runs them one after another, and draws small
- * images. The seed, the prompt and the size determine an image. The service runs on every runtime.
+ * images. An image depends only on the seed, the prompt and the size. The service runs on every runtime.
  *
- * - `POST /prompt` queues `{"prompt": <workflow>, "client_id": …}`. `GET /history/<prompt_id>` has its result.
+ * - `POST /prompt` queues `{"prompt": <workflow>, "client_id": …}`. `GET /history/<prompt_id>` returns its result.
  * - `GET /view?filename=…` returns an image as PNG.
  * - `GET` and `POST /queue` and `/history`, `POST /interrupt`, and `GET /object_info`.
  * - The WebSocket `/ws?clientId=…` reports the progress of the client's workflows.
- * - `POST /api_prompt?task_id=…` is EAS's path for queues. Its body is the workflow, and its response has the files. Use
- *   the same object as the `service` of a queue and as a service, so that the images of queued workflows can be read.
+ * - `POST /api_prompt?task_id=…` is the path that EAS uses for queues. The request body is the workflow, and the
+ *   response contains the files. Use the same object as the `service` of a queue and as a service, so that the images
+ *   of queued workflows can be read.
  *
- * The known nodes are those of ComfyUI's text-to-image example, and loaders of models. An image of a `SaveImage` or
+ * The known nodes are those of ComfyUI's text-to-image example, and model loaders. An image from a `SaveImage` or
  * `PreviewImage` node exists as long as its workflow is in the history.
  *
  * @throws TypeError or RangeError for invalid options.
@@ -66,13 +67,13 @@ class ComfyUi implements EmulatorComfyUi {
     this.#queue = new PromptQueue(settings, this.#clients);
   }
 
-  // Services are checked for unknown properties, so this method belongs to the class and is not enumerable.
+  // A service is checked for unknown properties, so this method is defined on the class, where it is not enumerable.
   outputFile(filename: string, subfolder = ""): Bytes | undefined {
     return this.#queue.files.get({ type: "output", filename, subfolder })?.slice();
   }
 
   async #handle(call: EmulatorCall): Promise<Response> {
-    // ComfyUI serves all routes with and without the prefix `/api`.
+    // ComfyUI serves all routes with and without the `/api` prefix.
     const path = call.path.replace(/^\/api(?=\/)/, "").replace(/\/$/, "");
     const [, promptId] = /^\/history\/([^/]+)$/.exec(path) ?? [];
     try {
@@ -156,8 +157,8 @@ class ComfyUi implements EmulatorComfyUi {
   }
 
   /**
-   * Runs a workflow and responds with its messages of type `executed`, followed by all outputs, as EAS's worker writes them
-   * to the sink. It is an assumption that a failed workflow has status 500 and the message of its failure.
+   * Runs a workflow and responds with its `executed` messages, followed by all outputs, as EAS's worker writes them to
+   * the sink. For a failed workflow, the emulator assumes that EAS responds with status 500 and the failure message.
    */
   async #runTask(call: EmulatorCall): Promise<Response> {
     const body = readObject(call);
@@ -231,7 +232,10 @@ function json(status: number, value: object): Response {
   return createResponse(status, JSON.stringify(value), { "content-type": "application/json; charset=utf-8" });
 }
 
-/** Reads a body. It is an assumption that a body that is not a JSON object gets status 400 and this error. */
+/**
+ * Reads a body. The emulator assumes that ComfyUI refuses a body that is not a JSON object with status 400 and this
+ * error.
+ */
 function readObject({ body }: EmulatorCall): Readonly<Record<string, unknown>> {
   let value: unknown;
   let details = "the body is not a JSON object";
@@ -247,7 +251,7 @@ function readObject({ body }: EmulatorCall): Readonly<Record<string, unknown>> {
   });
 }
 
-/** Reads the body of a deletion: `{"clear": true}` or `{"delete": [<prompt id>]}`. */
+/** Reads the body of a deletion request: `{"clear": true}` or `{"delete": [<prompt id>]}`. */
 function selectionOf(call: EmulatorCall): (promptId: string) => boolean {
   const { clear, delete: deleted } = readObject(call);
   const ids: readonly unknown[] = Array.isArray(deleted) ? deleted : [];

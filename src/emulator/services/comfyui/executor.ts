@@ -34,9 +34,12 @@ export interface ExecutionResult {
   readonly messages: readonly ExecutionMessage[];
 }
 
-/** Results of the latest workflow. ComfyUI does not run a node again if nothing above it has changed. */
+/**
+ * Results of the latest workflow. ComfyUI does not run a node again if neither the node nor any node on which it
+ * depends has changed.
+ */
 interface Cache {
-  /** Node ids are replaced by numbers, so that the signature of a node does not contain those of all its ancestors. */
+  /** Numbers by node signature. A signature contains the numbers of the linked nodes, not their signatures. */
   readonly numbers: ReadonlyMap<string, number>;
   readonly outputs: ReadonlyMap<number, NodeOutput>;
 }
@@ -53,12 +56,12 @@ export class Executor {
     this.#files = files;
   }
 
-  /** Forgets the cached results. Their files have been removed. */
+  /** Clears the cached results, because their files have been removed. */
   clearCache(): void {
     this.#cache = { numbers: new Map(), outputs: new Map() };
   }
 
-  /** Runs a workflow. Resolves also when it fails, or when the signal interrupts it. */
+  /** Runs a workflow. Also resolves when the workflow fails or the signal interrupts it. */
   async run(execution: Execution, signal: AbortSignal): Promise<ExecutionResult> {
     const { promptId, workflow, onMessage } = execution;
     const messages: ExecutionMessage[] = [];
@@ -162,7 +165,7 @@ export class Executor {
     if (writes === undefined) return undefined;
     const { count, ...picture } = picturesOf(workflow, id);
     const prefix = writes === "temp" ? "ComfyUI_temp" : String(inputs.filename_prefix);
-    // ComfyUI writes the workflow into the file, so that its page can load the workflow from the image.
+    // ComfyUI embeds the workflow in the file, so that its web page can load the workflow from the image.
     const texts = { prompt: JSON.stringify(Object.fromEntries(workflow)) };
     const images: ComfyFile[] = [];
     for (let i = 0; i < count; i++) {

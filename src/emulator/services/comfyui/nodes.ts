@@ -1,4 +1,4 @@
-/** A value of an input: its type, or the list of allowed values, with limits as in ComfyUI's `/object_info`. */
+/** The definition of an input: its type, or the list of allowed values, with limits as in ComfyUI's `/object_info`. */
 export type InputConfig = readonly [type: string | readonly string[], limits?: Readonly<Record<string, unknown>>];
 
 /** A node class. */
@@ -37,7 +37,7 @@ const SCHEDULERS = ["normal", "karras", "exponential", "sgm_uniform", "simple", 
 const TEXT: InputConfig = ["STRING", { multiline: true }];
 const SIDE: InputConfig = ["INT", { default: 512, min: 16, max: 16384, step: 8 }];
 const STRENGTH: InputConfig = ["FLOAT", { default: 1, min: -100, max: 100, step: 0.01 }];
-/** The largest seed of ComfyUI is 2^64 - 1. */
+/** ComfyUI's largest seed is 2^64 - 1. */
 const SEED: InputConfig = ["INT", { default: 0, min: 0, max: 2 ** 64 }];
 
 /** Creates the known node classes. `models` are the allowed names of model files; undefined allows all names. */

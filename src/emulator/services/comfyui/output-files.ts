@@ -20,7 +20,9 @@ export class OutputFiles {
     return this.#files.get(keyOf(type, subfolder, filename));
   }
 
-  /** Writes a file with the next number of its prefix. Throws if the prefix leads out of the directory. */
+  /**
+   * Writes a file whose name contains the next number for its prefix. Throws if the prefix leads out of the directory.
+   */
   write(type: "output" | "temp", prefix: string, bytes: Bytes): ComfyFile {
     const parts = prefix.split(/[\\/]/);
     const isAbsolute = parts.length > 1 && parts[0] === "";

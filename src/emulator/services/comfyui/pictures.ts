@@ -3,15 +3,15 @@ import { linkedNode, type Workflow, withAncestors } from "./workflow.js";
 
 /** The pictures that a node receives. */
 export interface PictureBatch extends PictureRequest {
-  /** Number of pictures. Each has the seed after that of the previous one. */
+  /** Number of pictures. The seed increases by 1 from one picture to the next. */
   readonly count: number;
 }
 
 const DEFAULT_SIDE = 512;
 
 /**
- * Finds the seed, prompt and size of the pictures that a node writes, in the nodes on which it depends. The names of the
- * inputs decide, so that custom nodes with the usual names work too.
+ * Finds the seed, prompt and size of the pictures that a node writes, in the nodes on which it depends. Inputs are
+ * recognized by their names, so that custom nodes with the usual input names work too.
  */
 export function picturesOf(workflow: Workflow, output: string): PictureBatch {
   const ids = withAncestors(workflow, output);
@@ -35,7 +35,7 @@ function sideOf(value: number | undefined): number {
   return Math.max(1, Math.floor(value ?? DEFAULT_SIDE));
 }
 
-/** Returns the texts above the input `positive` of a sampler, or all texts if no node has such an input. */
+/** Returns the texts on which the `positive` input of a sampler depends, or all texts if no node has such an input. */
 function promptOf(workflow: Workflow, ids: readonly string[]): string {
   const positive = ids.map((id) => linkedNode(workflow.get(id)?.inputs.positive)).find((id) => id !== undefined);
   const sources = positive === undefined ? ids : withAncestors(workflow, positive);

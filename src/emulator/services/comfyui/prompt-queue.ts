@@ -23,7 +23,7 @@ interface QueuedPrompt {
 /** A new workflow. */
 export interface NewPrompt extends Omit<QueuedPrompt, "number" | "promptId" | "onResult"> {
   readonly promptId?: string | undefined;
-  /** Position that the client sets. */
+  /** Position requested by the client. */
   readonly number?: number | undefined;
   /** Whether the workflow runs before all waiting workflows. */
   readonly isFirst: boolean;
@@ -57,7 +57,7 @@ export class PromptQueue {
     return this.#pending.length + (this.#running ? 1 : 0);
   }
 
-  /** The node that runs for a client, for a client that reconnects. */
+  /** Returns the id of the node that is running for a client. A client that reconnects receives it. */
   runningNode(clientId: string): string | undefined {
     return this.#running?.prompt.clientId === clientId ? this.#running.node : undefined;
   }
@@ -102,7 +102,7 @@ export class PromptQueue {
     if (promptId === undefined || this.#running?.prompt.promptId === promptId) this.#running?.interrupted.abort();
   }
 
-  /** Returns the history, oldest first: of one workflow, or of the latest `maxItems`. */
+  /** Returns the history of one workflow, or of the latest `maxItems` workflows, oldest first. */
   history(filter: { promptId?: string; maxItems?: number | undefined } = {}): object {
     const entries = [...this.#history].map(([id, { entry }]) => [id, entry] as const);
     if (filter.promptId !== undefined) return Object.fromEntries(entries.filter(([id]) => id === filter.promptId));
@@ -135,7 +135,7 @@ export class PromptQueue {
       this.#pending.shift();
       const { clientId, promptId } = prompt;
       const running = this.#running;
-      // The client receives the id of the workflow before the messages about it.
+      // The client must receive the workflow's id before the messages about it.
       await yieldToEventLoop();
       const execution = {
         ...prompt,

@@ -9,8 +9,8 @@ export interface ComfyUiOptions {
   /** Milliseconds for each sampling step, from 0 to 2^31 - 1. Fake timers apply. Default 0: images are ready at once. */
   readonly stepTime?: number | undefined;
   /**
-   * Called before each sampling step, which waits until the returned promise resolves. Tests use it to stop a workflow at
-   * a known step. An error that it throws becomes the workflow's `execution_error`.
+   * Called before each sampling step, which waits until the returned promise resolves. Tests use it to pause a workflow
+   * at a known step. An error that it throws becomes the workflow's `execution_error`.
    */
   readonly onStep?: ((step: EmulatorStep) => void | Promise<void>) | undefined;
   /** Names of the model files that workflows can load. Default: every name is accepted. */
@@ -20,8 +20,8 @@ export interface ComfyUiOptions {
   /** Maximum number of workflows in the history, from 1. The files of removed workflows are removed too. Default 100. */
   readonly historyLength?: number | undefined;
   /**
-   * Maximum number of pixels that one workflow may draw, from 1. Larger workflows fail with `execution_error`, like a GPU
-   * without free memory. Default 4,194,304.
+   * Maximum number of pixels that one workflow may draw, from 1. Larger workflows fail with `execution_error`, as on a
+   * GPU that is out of memory. Default 4,194,304.
    */
   readonly maxPixels?: number | undefined;
   /** Returns the current time in milliseconds for the timestamps of messages. Default `Date.now`. */

@@ -28,7 +28,7 @@ export interface NodeErrors {
 
 /** The result of validating a workflow. */
 export interface Validation {
-  /** The reason why nothing of the workflow can run; undefined if at least one output can run. */
+  /** The reason why no part of the workflow can run; undefined if at least one output can run. */
   readonly error?: ComfyError;
   readonly nodeErrors: Readonly<Record<string, NodeErrors>>;
   /** Ids of the output nodes that can run. */
@@ -46,7 +46,9 @@ export function linkedNode(value: unknown): string | undefined {
   return Array.isArray(value) && value.length === 2 && typeof value[0] === "string" ? value[0] : undefined;
 }
 
-/** Returns the ids of a node and of all nodes on which it depends, with every node after its inputs. */
+/**
+ * Returns the ids of a node and of all nodes on which it depends, with every node after the nodes on which it depends.
+ */
 export function withAncestors(workflow: Workflow, id: string): string[] {
   const order = new Set<string>();
   const entered = new Set<string>();
@@ -61,7 +63,7 @@ export function withAncestors(workflow: Workflow, id: string): string[] {
         : Object.values(node.inputs).flatMap((value) => linkedNode(value) ?? []);
     entered.add(current);
     const missing = before.filter((each) => !entered.has(each) && workflow.has(each));
-    // The first input is on top of the stack, so that inputs run in their order.
+    // The first input is on top of the stack, so that inputs run in order.
     for (const each of missing.reverse()) stack.push(each);
     if (missing.length === 0) {
       stack.pop();
@@ -76,7 +78,9 @@ export function validateWorkflow(prompt: unknown, classes: NodeClasses): Validat
   const workflow = new Map<string, WorkflowNode>();
   const refuse = (error: ComfyError): Validation => ({ error, nodeErrors: {}, outputs: [], workflow });
   if (!isRecord(prompt)) {
-    return refuse(comfyError("invalid_prompt", `the workflow is ${show(prompt)}: it must be an object of nodes by id`));
+    return refuse(
+      comfyError("invalid_prompt", `the workflow is ${show(prompt)}: it must be an object that maps ids to nodes`),
+    );
   }
   for (const [id, node] of Object.entries(prompt)) {
     const refusal = classError(id, node, classes);
@@ -123,7 +127,7 @@ function classError(id: string, node: unknown, classes: NodeClasses): ComfyError
   return refuse(`Node '${meta ?? class_type}' not found. The custom node may not be installed.`, class_type);
 }
 
-/** Returns a node on a cycle above an output; undefined if there is no cycle. */
+/** Returns a node in a cycle on which an output depends; undefined if there is no cycle. */
 function findCycle(workflow: Workflow, output: string): string | undefined {
   const position = new Map(withAncestors(workflow, output).map((id, at) => [id, at]));
   for (const [id, at] of position) {

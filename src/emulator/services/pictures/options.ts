@@ -6,7 +6,7 @@ export function checkNames(name: string, value: readonly string[]): void {
   throw optionError(name, value, "be a list of names");
 }
 
-/** Returns a count with its default. Throws a `RangeError` unless it is an integer of at least 1. */
+/** Returns a count, or its default. Throws a `RangeError` unless it is an integer of at least 1. */
 export function checkCount(name: string, value: number | undefined, fallback: number): number {
   const count = value ?? fallback;
   if (Number.isSafeInteger(count) && count >= 1) return count;

@@ -1,6 +1,6 @@
 import { randomBits } from "../../models/random-bits.js";
 
-/** An image with one byte for each pixel: an index into a palette. */
+/** An image with one byte per pixel: an index into a palette. */
 export interface IndexedImage {
   readonly width: number;
   readonly height: number;
@@ -10,7 +10,7 @@ export interface IndexedImage {
   readonly palette: Uint8Array;
 }
 
-/** Describes a picture. Equal descriptions give equal pictures on every runtime. */
+/** Describes a picture. Equal descriptions produce equal pictures on every runtime. */
 export interface PictureRequest {
   readonly seed: number;
   readonly prompt: string;
@@ -58,7 +58,10 @@ function createPalette(random: () => number): Uint8Array {
   return Uint8Array.from([...sky, color(215, 255), ...hills].flat(), Math.round);
 }
 
-/** Returns a function from a horizontal position, 0 to 1, to the top of a hill in pixels. The hill is a sum of triangle waves. */
+/**
+ * Returns a function that maps a horizontal position, from 0 to 1, to the top of a hill in pixels. The hill is a sum of
+ * triangle waves.
+ */
 function createHill(random: () => number, level: number, height: number): (at: number) => number {
   const waves = Array.from({ length: 4 }, (_, i) => {
     return { frequency: (i + 1) * (0.5 + random()), phase: random(), amplitude: 0.2 / (i + 1) ** 2 };
@@ -73,7 +76,7 @@ function createHill(random: () => number, level: number, height: number): (at: n
   };
 }
 
-/** Number of levels of each channel in the palette of a grid: 0, 51, … 255. */
+/** Number of levels per color channel in a grid's palette: 0, 51, … 255. */
 const LEVELS = 6;
 const LEVEL_STEP = 51;
 

@@ -7,7 +7,7 @@ const BIT_DEPTH = 8;
 const COLOR_TYPE_PALETTE = 3;
 
 /**
- * Encodes an image as PNG. The pixels are exact. The compressed bytes may differ between runtimes.
+ * Encodes an image as PNG. The encoding is lossless, but the compressed bytes may differ between runtimes.
  *
  * @param texts - Text chunks by keyword. Characters outside ASCII are escaped as in JSON.
  */
@@ -18,7 +18,7 @@ export async function encodePng(image: IndexedImage, texts: Readonly<Record<stri
   view.setUint32(0, width);
   view.setUint32(4, height);
   header.set([BIT_DEPTH, COLOR_TYPE_PALETTE], 8);
-  // Each row starts with the number of its filter: 0, for no filter.
+  // Each row starts with its filter type; 0 means no filter.
   const rows = new Uint8Array((width + 1) * height);
   for (let y = 0; y < height; y++) rows.set(pixels.subarray(y * width, (y + 1) * width), y * (width + 1) + 1);
   const chunks = [

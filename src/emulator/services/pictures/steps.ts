@@ -2,13 +2,13 @@ import { argumentRangeError, optionError, show } from "../../../util/argument-er
 import { pause, raceAbort } from "../../../util/timing/abort.js";
 import { yieldToEventLoop } from "../llm/pace.js";
 
-/** A sampling step of an image that is about to run. */
+/** A sampling step that is about to run. */
 export interface EmulatorStep {
   /** The `prompt_id` of ComfyUI, or the `id_task` of Stable Diffusion. */
   readonly id: string;
   /** Number of the step, starting at 1. */
   readonly step: number;
-  /** Number of steps of this sampling. */
+  /** Number of steps in this sampling run. */
   readonly steps: number;
 }
 
@@ -24,7 +24,7 @@ const MAX_STEP_TIME = 2 ** 31 - 1;
 /** Number of steps after which other work can run, even if `stepTime` is 0. */
 const STEPS_PER_TURN = 256;
 
-/** Validates the options of a pace. Throws a `TypeError` or a `RangeError`. */
+/** Validates the options of `StepPace`. Throws a `TypeError` or a `RangeError`. */
 export function checkPace({
   stepTime = 0,
   onStep,

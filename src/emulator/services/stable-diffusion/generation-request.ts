@@ -97,7 +97,7 @@ function recordOf(fields: Readonly<Record<string, unknown>>, name: string): Read
 function textOf(fields: Readonly<Record<string, unknown>>, name: string, fallback: string): string {
   const value = fields[name] ?? fallback;
   if (typeof value === "string") return value;
-  // The id of a task may be a number.
+  // A task id may be a number.
   if (typeof value === "number") return String(value);
   throw invalidField(name, "str type expected", "type_error.str");
 }

@@ -16,7 +16,7 @@ export interface GeneratedImage {
 /** The images of a request. */
 export interface Generation {
   readonly images: readonly GeneratedImage[];
-  /** All images in one; undefined for a single image. */
+  /** All images arranged in one; undefined for a single image. */
   readonly grid: Bytes | undefined;
   /** Duration in seconds. */
   readonly totalTime: number;
@@ -42,7 +42,10 @@ export class Generator {
     this.#settings = settings;
   }
 
-  /** Generates images after all earlier requests. Rejects when the signal fires, and for requests that are too large. */
+  /**
+   * Generates a request's images after all earlier requests have ended. Rejects if the signal fires or the request is
+   * too large.
+   */
   run(request: GenerationRequest, signal: AbortSignal): Promise<Generation> {
     const generation = this.#last.then(() => this.#generate(request, signal));
     this.#last = generation.catch(() => {});

@@ -8,8 +8,8 @@ export interface StableDiffusionOptions {
   /** Milliseconds for each sampling step, from 0 to 2^31 - 1. Fake timers apply. Default 0: images are ready at once. */
   readonly stepTime?: number | undefined;
   /**
-   * Called before each sampling step, which waits until the returned promise resolves. Tests use it to stop a request at a
-   * known step. An error that it throws becomes a response with status 500.
+   * Called before each sampling step, which waits until the returned promise resolves. Tests use it to pause a request
+   * at a known step. An error that it throws becomes a response with status 500.
    */
   readonly onStep?: ((step: EmulatorStep) => void | Promise<void>) | undefined;
   /** Names of the checkpoints that requests can choose. Default: every name is accepted. */
@@ -17,8 +17,8 @@ export interface StableDiffusionOptions {
   /** Maximum number of saved images that `outputFile` returns, from 1. Older images are removed. Default 100. */
   readonly maxFiles?: number | undefined;
   /**
-   * Maximum number of pixels that one request may draw, from 1. Larger requests get status 500, like those to a GPU without
-   * free memory. Default 4,194,304.
+   * Maximum number of pixels that one request may draw, from 1. Larger requests get status 500, as on a GPU that is out
+   * of memory. Default 4,194,304.
    */
   readonly maxPixels?: number | undefined;
   /** Returns the current time in milliseconds, for `total_time` and the dates in paths. Default `Date.now`. */

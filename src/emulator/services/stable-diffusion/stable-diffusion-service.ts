@@ -9,18 +9,18 @@ import { checkDiffusionOptions, type DiffusionSettings, type StableDiffusionOpti
 /** An emulated Stable Diffusion web UI, for use as a service of the emulator and as the service of a queue. */
 export interface EmulatorStableDiffusion extends EmulatorService {
   /**
-   * Returns the bytes of an image by its path in `image_url`, like a read from the mounted storage. Returns undefined for
-   * unknown paths.
+   * Returns the bytes of an image by its path in `image_url`, as if it were read from the mounted storage. Returns
+   * undefined for unknown paths.
    */
   outputFile(path: string): Bytes | undefined;
 }
 
 /**
- * Creates a service that behaves like the API of the Stable Diffusion web UI on EAS. It draws small images. The seed, the
- * prompt and the size determine an image. The service runs on every runtime.
+ * Creates a service that behaves like the API of the Stable Diffusion web UI on EAS. It draws small images. An image
+ * depends only on the seed, the prompt and the size. The service runs on every runtime.
  *
  * - `POST /sdapi/v1/txt2img` and `/sdapi/v1/img2img` return images as base64. If the request has
- *   `alwayson_scripts.save_dir`, the response has no images, and `parameters.image_url` has their paths.
+ *   `alwayson_scripts.save_dir`, the response contains no images, and `parameters.image_url` contains their paths.
  * - `GET /sdapi/v1/progress`, `POST /sdapi/v1/interrupt`, `GET /sdapi/v1/samplers` and `GET /sdapi/v1/sd-models`.
  * - Behind a queue, put requests to `/sdapi/v1/txt2img?task_id=…`. The item in the sink has the tag `task_id`.
  *
@@ -35,7 +35,7 @@ export function stableDiffusion(options: StableDiffusionOptions = {}): EmulatorS
 }
 
 const PREFIX = "/sdapi/v1/";
-/** Number of digits in the file names of the web UI. */
+/** Number of digits in the web UI's file names. */
 const NAME_DIGITS = 5;
 const GRID_DIGITS = 4;
 

@@ -41,6 +41,6 @@ describe("the histogram", () => {
   test("is empty without values, and refuses a negative value", () => {
     const histogram = new Histogram();
     expect([histogram.percentile(99), histogram.mean, histogram.min, histogram.ranges(4)]).toEqual([0, 0, 0, []]);
-    expect(() => histogram.add(-1)).toThrow("a histogram takes values from 0, not -1");
+    expect(() => histogram.add(-1)).toThrow("a histogram accepts values of at least 0, not -1");
   });
 });

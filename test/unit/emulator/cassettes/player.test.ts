@@ -419,7 +419,7 @@ describe("damaged cassettes", () => {
     [
       "chunks of another size",
       change((c) => c.interactions[first].response.chunks.pop()),
-      /chunks: it has 3 bytes\. Expected 6 bytes/,
+      /chunks: the chunks are 3 bytes long\. Expected 6 bytes/,
     ],
     ["a chunk that is text", change((c) => (c.interactions[first].response.chunks[0] = "0 3")), /chunks\[0\]: it is /],
     [
@@ -435,7 +435,7 @@ describe("damaged cassettes", () => {
     [
       "messages of another size",
       change((c) => (c.interactions[second].socket.messages = [])),
-      /the messages of the service have 0 bytes/,
+      /the service's messages are 0 bytes long/,
     ],
     ["a close code below 1000", change((c) => (c.interactions[second].socket.close.code = 1)), /close\.code: it is 1/],
     ...[1004, 1015, 2000].map((code): [string, unknown, RegExp] => [

@@ -373,7 +373,7 @@ describe("limits", () => {
       const { body } = await sendRaw(recorder.endpoint, { path: "/" });
       expect(body).toHaveLength(2000);
       await recorder.close();
-      expect(recorder.warnings).toEqual([expect.stringMatching("exceeds a limit of the recorder, and was cut")]);
+      expect(recorder.warnings).toEqual([expect.stringMatching("exceeds a recorder limit, and was cut")]);
       const cassettes = await recorder.cassette();
       expect(cassettes.interactions[0]?.response?.end).toBe("cut");
       const response = await createEmulator({ cassettes }).fetch(new Request("http://x/", { method: "POST" }));
@@ -387,7 +387,7 @@ describe("limits", () => {
     const recorder = await record(target, { maxBodyBytes: 10, directory });
     expect((await sendRaw(recorder.endpoint, { path: "/", body: "x".repeat(11) })).status).toBe(200);
     await recorder.close();
-    expect(recorder.warnings).toEqual(["POST / was not recorded: the request body exceeds a limit of the recorder"]);
+    expect(recorder.warnings).toEqual(["POST / was not recorded: the request body exceeds a recorder limit"]);
     expect(await readdir(`${directory}/bodies`)).toEqual([".gitattributes"]);
   });
 });
@@ -488,7 +488,7 @@ describe("the directory", () => {
 });
 
 test.each<[string, Record<string, unknown>, RegExp]>([
-  ["target", {}, /^target is undefined: it must be an HTTP or HTTPS URL without query$/],
+  ["target", {}, /^target is undefined: it must be an HTTP or HTTPS URL without a query$/],
   ["target", { target: "ftp://x" }, /^target is "ftp:\/\/x": it must be an HTTP/],
   ["target", { target: "http://x/?token=secret" }, /^target is "http:\/\/x\/\?…": it must/],
   ["target", { target: "http://user:secret@x" }, /^target has a user name or password/],
