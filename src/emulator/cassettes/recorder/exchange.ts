@@ -77,7 +77,8 @@ export async function recordExchange(
     await sent;
     return void (await discard());
   }
-  if (!responseBody.isWhole) session.warn(`${name}: the response body exceeds a recorder limit, and was cut`);
+  const { problem } = responseBody;
+  if (problem !== undefined) session.warn(`${name}: the response body was cut, because it ${problem}`);
   await sent;
   const request = await finishRequest(session, { name, method, url, headers, redaction }, requestBody);
   if (request === undefined) return responseBody.discard();
@@ -161,14 +162,14 @@ interface RequestFacts {
   readonly redaction: Redaction;
 }
 
-/** Completes the recorded request. Returns undefined if it cannot be recorded, because its body exceeds a limit. */
+/** Completes the recorded request. Returns undefined if it cannot be recorded, because its body was not stored. */
 async function finishRequest(
   session: Session,
   { name, method, url, headers, redaction }: RequestFacts,
   body: RecordedBody,
 ): Promise<CassetteRequest | undefined> {
-  if (!body.isWhole) {
-    session.warn(`${name} was not recorded: the request body exceeds a recorder limit`);
+  if (body.problem !== undefined) {
+    session.warn(`${name} was not recorded: the request body ${body.problem}`);
     await body.discard();
     return undefined;
   }

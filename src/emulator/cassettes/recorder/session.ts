@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { messageOf } from "../../../util/realms.js";
 import { type CassetteInteraction, CONNECTION_HEADERS } from "../cassette.js";
 import { isSecretName, type RedactedStream, type Redaction, type Secrets } from "../redaction.js";
 import type { BodySink, CassetteStore } from "./store.js";
@@ -101,35 +102,48 @@ export function recordedResponseHeaders(headers: readonly Pair[], redaction: Red
     });
 }
 
-/** Writes a body without secrets to its file. After a limit has been exceeded, further bytes are dropped. */
+/**
+ * Writes a body without secrets to its file. After a limit has been exceeded or the storage has failed, further bytes are
+ * dropped, so that the client still receives everything.
+ */
 export class RecordedBody {
   readonly #sink: BodySink;
   readonly #redaction: RedactedStream;
-  /** Whether all bytes so far were stored. */
-  isWhole = true;
+  /** The reason why bytes were dropped, as the predicate of a sentence. Undefined if all bytes so far were stored. */
+  problem: string | undefined;
 
   constructor(sink: BodySink, redaction: RedactedStream) {
     this.#sink = sink;
     this.#redaction = redaction;
   }
 
-  /** Stores a chunk. Returns false, and stores nothing, if a limit would be exceeded. */
+  /** Stores a chunk. Returns false if it was dropped. */
   async write(bytes: Uint8Array): Promise<boolean> {
-    this.isWhole &&= this.#sink.reserve(bytes.length);
-    if (this.isWhole) await this.#sink.write(this.#redaction.push(bytes));
-    return this.isWhole;
+    if (this.#reserve(bytes.length)) await this.#store(this.#redaction.push(bytes));
+    return this.problem === undefined;
   }
 
   /**
-   * Stores bytes that are redacted on their own, such as a message. Returns the stored bytes; undefined if a limit
-   * would be exceeded.
+   * Stores bytes that are redacted on their own, such as a message. Returns the stored bytes; undefined if they were
+   * dropped.
    */
   async writeWhole(bytes: Uint8Array): Promise<Uint8Array | undefined> {
     const redacted = this.#redaction.whole(bytes);
-    this.isWhole &&= this.#sink.reserve(redacted.length);
-    if (!this.isWhole) return undefined;
-    await this.#sink.write(redacted);
-    return redacted;
+    if (this.#reserve(redacted.length)) await this.#store(redacted);
+    return this.problem === undefined ? redacted : undefined;
+  }
+
+  #reserve(length: number): boolean {
+    if (this.problem === undefined && !this.#sink.reserve(length)) this.problem = "exceeds a recorder limit";
+    return this.problem === undefined;
+  }
+
+  async #store(bytes: Uint8Array): Promise<void> {
+    try {
+      await this.#sink.write(bytes);
+    } catch (error) {
+      this.problem = `could not be stored: ${messageOf(error)}`;
+    }
   }
 
   /**

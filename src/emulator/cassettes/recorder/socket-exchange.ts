@@ -76,7 +76,7 @@ export async function recordSocket(
       headers: recordedResponseHeaders(responseHeaders, redaction),
       delay,
       body: await body.finish(opened.headers["content-type"]),
-      chunks: body.isWhole && bytes.length > 0 ? [[0, bytes.length]] : undefined,
+      chunks: body.problem === undefined && bytes.length > 0 ? [[0, bytes.length]] : undefined,
       end: isWhole ? "complete" : "cut",
     };
     return complete({ request, response: recorded });
@@ -101,7 +101,8 @@ export async function recordSocket(
   }
   const { messages, close } = recordedMessages;
   if (close.by === "recorder") {
-    session.warn(`${method} ${request.url} (WebSocket): the messages exceed a recorder limit, and were cut`);
+    const problem = sent.problem ?? received.problem ?? "exceeds a recorder limit";
+    session.warn(`${method} ${request.url} (WebSocket): the recording was cut, because it ${problem}`);
   }
   const recorded: CassetteSocket = {
     protocol: upstream.protocol === "" ? undefined : redaction.text(upstream.protocol),

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { gzipSync } from "node:zlib";
@@ -373,7 +373,7 @@ describe("limits", () => {
       const { body } = await sendRaw(recorder.endpoint, { path: "/" });
       expect(body).toHaveLength(2000);
       await recorder.close();
-      expect(recorder.warnings).toEqual([expect.stringMatching("exceeds a recorder limit, and was cut")]);
+      expect(recorder.warnings).toEqual([expect.stringMatching("was cut, because it exceeds a recorder limit")]);
       const cassettes = await recorder.cassette();
       expect(cassettes.interactions[0]?.response?.end).toBe("cut");
       const response = await createEmulator({ cassettes }).fetch(new Request("http://x/", { method: "POST" }));
@@ -477,6 +477,22 @@ describe("the directory", () => {
     await sendRaw(recorder.endpoint, { path: "/", body: "one" });
     // The index is written without `close`.
     await expect.poll(async () => (await loadCassette(directory)).interactions.length, { timeout: 30_000 }).toBe(1);
+  });
+
+  test("forwards everything if the storage fails, and warns", async () => {
+    const target = await serve((request, response) => request.pipe(response));
+    const directory = await temporaryDirectory();
+    const recorder = await record(target, { directory });
+    await rm(`${directory}/bodies`, { recursive: true });
+    const response = await sendRaw(recorder.endpoint, { path: "/a", body: "hello" });
+    expect([response.status, response.body.toString()]).toEqual([200, "hello"]);
+    await mkdir(`${directory}/bodies`);
+    await recorder.close();
+    expect(recorder.warnings).toEqual([
+      expect.stringMatching(/^POST \/a: the response body was cut, because it could not be stored: ENOENT/),
+      expect.stringMatching(/^POST \/a was not recorded: the request body could not be stored: ENOENT/),
+    ]);
+    expect((await recorder.cassette()).interactions).toEqual([]);
   });
 
   test("reports a directory that cannot be created", async () => {
