@@ -10,6 +10,7 @@ import { addJobCommand } from "./commands/job.js";
 import { addPredictCommand } from "./commands/predict.js";
 import { addQueueCommand } from "./commands/queue.js";
 import { addServicesCommand } from "./commands/services.js";
+import { addTypesCommand } from "./commands/types.js";
 import { CommandError, EXIT_CODES } from "./exit-codes.js";
 import { printable } from "./printable.js";
 import { Terminal, type TerminalStreams } from "./terminal.js";
@@ -24,6 +25,7 @@ const COMMANDS: readonly AddCommand[] = [
   addServicesCommand,
   addBenchCommand,
   addDoctorCommand,
+  addTypesCommand,
 ];
 
 /** Name of the command that prints a completion script. */
