@@ -27,7 +27,7 @@ export function schemaModuleOf({ declarations, operations }: ServiceTypes): stri
 const VALIDATOR = `
 const MAX_DEPTH = 500;
 const MAX_ISSUES = 100;
-const MAX_STEPS = 10_000_000;
+const MAX_STEPS = 1_000_000;
 
 function schema(shape) {
   const validate = (value) => {
