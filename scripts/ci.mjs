@@ -25,6 +25,7 @@ const CHECKS = [
   "test:libraries",
   "test:runtimes",
   "test:browsers",
+  "test:console",
   "runtimes:check",
   "test:examples",
 ];

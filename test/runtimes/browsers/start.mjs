@@ -99,7 +99,6 @@ export const OPEN = Object.fromEntries(
 const WEBDRIVER_KEYS = {
   Tab: "\uE004",
   Enter: "\uE007",
-  Space: " ",
   ArrowLeft: "\uE012",
   ArrowUp: "\uE013",
   ArrowRight: "\uE014",
