@@ -27,7 +27,7 @@ export class ClientCore {
    */
   static of(options: PredictClientOptions): ClientCore {
     checkOptionNames("PredictClient", options, CLIENT_OPTIONS);
-    return new ClientCore(createPool(platform, options), checkOptions(options));
+    return new ClientCore(createPool(platform, options), checkOptions(options, platform.environment));
   }
 
   /** The current settings, which are never mutated. */

@@ -149,8 +149,11 @@ export type RetryOn = (error: EasError, attempt: number) => boolean | undefined;
 
 /** Options for connections and calls, shared by all clients. */
 export interface ClientOptions extends DirectOptions {
-  /** Service token. Without a token, requests have no `Authorization` header. */
-  readonly token?: Token | undefined;
+  /**
+   * Service token. Default: the environment variable `EAS_TOKEN`, see docs/environment.md. `null` sends no token.
+   * Without a token, requests have no `Authorization` header.
+   */
+  readonly token?: Token | null | undefined;
   /** Authentication scheme. Default `"auto"`. */
   readonly auth?: Auth | undefined;
   /** Timeout for one attempt in milliseconds, from dispatch to the last decoded byte. Default 5,000. */

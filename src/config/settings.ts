@@ -1,9 +1,16 @@
 import { directRoute, type Route } from "../endpoint/direct-route.js";
 import type { Balancer, DirectOptions, DiscoveryOptions } from "../endpoint/endpoint-source.js";
-import { checkCustomUrl, checkEndpoint, checkServiceName, endpointOf } from "../endpoint/parse-endpoint.js";
+import {
+  checkCustomUrl,
+  checkEndpoint,
+  checkServiceName,
+  endpointOf,
+  parseEndpoint,
+} from "../endpoint/parse-endpoint.js";
 import { EasUnsupportedError } from "../errors.js";
 import type { Compression, Decompression } from "../formats/request.js";
 import type { HeaderPair, WebSocketDialer } from "../platform/contract.js";
+import type { AddressTools, ClientEnvironment, EnvironmentOptions } from "../platform/environment-contract.js";
 import { argumentTypeError, optionError, show } from "../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../util/option-names.js";
 import { tagOf } from "../util/realms.js";
@@ -29,6 +36,7 @@ import {
   checkPreset,
   checkTimeout,
   checkToken,
+  checkTokenText,
 } from "./validate.js";
 
 /** Sends requests through the gateway. This is the default `endpointType`. */
@@ -107,7 +115,11 @@ export interface Settings extends Required<DirectOptions> {
   readonly hooks: readonly CallHooks[] | undefined;
   readonly logger: CallLogger | Warner | undefined;
   readonly dialWebSocket: WebSocketDialer | undefined;
+  readonly onSet?: EnvironmentOptions["onSet"];
 }
+
+/** The settings that a caller can set. */
+type CheckedSettings = Omit<Settings, "onSet">;
 
 /** Content type used when neither the client nor the request sets one. */
 export const OCTET_STREAM = "application/octet-stream";
@@ -165,8 +177,8 @@ export function optionsOf<O extends { readonly endpoint?: string | undefined }>(
 
 /** The name of a setting and its new value. */
 export type Setting = {
-  [K in keyof Settings]: [name: K, value: NonNullable<PredictClientOptions[K]>];
-}[keyof Settings];
+  [K in keyof CheckedSettings]: [name: K, value: NonNullable<PredictClientOptions[K]>];
+}[keyof CheckedSettings];
 
 type AnyCheck = (name: string, value: unknown) => unknown;
 
@@ -175,13 +187,13 @@ type AnyCheck = (name: string, value: unknown) => unknown;
  * with a setter.
  */
 export const CHECKS: {
-  readonly [K in keyof Settings]: (name: K, value: NonNullable<PredictClientOptions[K]>) => Settings[K];
+  readonly [K in keyof CheckedSettings]: (name: K, value: NonNullable<PredictClientOptions[K]>) => Settings[K];
 } = {
   endpoint: (_, value) => (value === "" ? "" : checkEndpoint(value)),
   serviceName: (_, value) => (value === "" ? "" : checkServiceName(value)),
   customUrl: (_, value) => (value === "" ? "" : checkCustomUrl(value)),
   endpointType: (_, value) => checkEndpointType(value),
-  token: (_, value) => checkToken(value),
+  token: (_, value: Token | null) => (value === null ? undefined : checkToken(value)),
   auth: (_, value) => checkAuth(value),
   preset: (_, value) => checkPreset(value),
   timeout: checkTimeout,
@@ -217,14 +229,29 @@ export const CLIENT_OPTIONS: OptionNames<PredictClientOptions> = {
   maxConnectionCount: 1,
 };
 
-/** Checks the values of all client options and returns the resulting settings. Throws a `TypeError` or `RangeError`. */
-export function checkOptions(options: PredictClientOptions): Settings {
-  // `token: undefined` usually comes from an unset environment variable, so fail here instead of later with a 401.
-  if ("token" in options) checkToken(options.token as Token);
-  const settings: Record<string, unknown> = { ...INITIAL_SETTINGS };
-  for (const [name, check] of Object.entries(CHECKS) as [keyof Settings, AnyCheck][]) {
+/** Functions that the environment's options are checked with. */
+export const ADDRESS_TOOLS: AddressTools = {
+  parseEndpoint,
+  endpointOf: (options) => endpointOf(options),
+  checkServiceName,
+  checkCustomUrl,
+  checkTokenText,
+};
+
+/**
+ * Checks the values of all options of a client and returns its settings. Options that are left out are taken from
+ * `environment`, if the runtime has one. Throws a `TypeError` or `RangeError`.
+ */
+export function checkOptions(given: PredictClientOptions, environment: ClientEnvironment | undefined): Settings {
+  // `token: undefined` usually comes from an unset environment variable. Without a token, the service would respond
+  // with 401.
+  if ("token" in given && given.token !== null) checkToken(given.token as Token);
+  const found = environment?.options(given, ADDRESS_TOOLS);
+  const options = { ...given, ...found };
+  const settings: Record<string, unknown> = { ...INITIAL_SETTINGS, logger: environment?.logger(), onSet: found?.onSet };
+  for (const [name, check] of Object.entries(CHECKS) as [keyof CheckedSettings, AnyCheck][]) {
     const value = options[name];
-    // Only undefined selects the default. A null value, for example from a form or a file, fails the check.
+    // Only undefined selects the default. Null, for example from a form or a file, fails most checks.
     if (value !== undefined) settings[name] = check(name, value);
   }
   const checked = settings as unknown as Settings;
@@ -234,7 +261,8 @@ export function checkOptions(options: PredictClientOptions): Settings {
 
 /** Checks a new value of one setting and returns the changed settings. */
 export function withSetting(settings: Settings, [name, value]: Setting): Settings {
-  return { ...settings, [name]: (CHECKS[name] as AnyCheck)(name, value) };
+  const checked = (CHECKS[name] as AnyCheck)(name, value);
+  return { ...settings, [name]: checked, ...settings.onSet?.(name, value) };
 }
 
 function checkDiscovery(value: DiscoveryOptions): DiscoveryOptions {

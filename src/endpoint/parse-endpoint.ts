@@ -44,7 +44,7 @@ export function gatewayTarget(options: GatewayOptions, env: (name: string) => st
   if (serviceName === "" && endpoint !== undefined) {
     throw argumentTypeError(
       "ERR_EAS_ARG_SERVICE_NAME",
-      `serviceName is empty, and the endpoint ${showUrl(options.endpoint)} does not contain one: set serviceName, or customUrl for a server that is not behind an EAS gateway`,
+      `serviceName is empty, and the endpoint ${showUrl(options.endpoint)} does not contain one: set serviceName (or the variable EAS_SERVICE_NAME), or customUrl for a server that is not behind an EAS gateway`,
     );
   }
   checkServiceName(serviceName);
@@ -261,7 +261,7 @@ function inCluster(serviceName: string, env: (name: string) => string | undefine
       : "an EAS instance has the environment variables NAMESPACE and POD_NAME, but this process does not";
     throw argumentTypeError(
       "ERR_EAS_ARG_ENDPOINT",
-      'endpoint is empty: set it to the gateway, for example "https://1234567890.cn-shanghai.pai-eas.aliyuncs.com", or set ' +
+      'endpoint is empty: set it (or the variable EAS_ENDPOINT) to the gateway, for example "https://1234567890.cn-shanghai.pai-eas.aliyuncs.com", or set ' +
         `customUrl. The endpoint may be left out only inside an EAS instance: ${reason}`,
     );
   }

@@ -1,4 +1,5 @@
 import type { Bytes } from "../formats/request.js";
+import type { ClientEnvironment } from "./environment-contract.js";
 import { TransportError, type TransportResponse } from "./transport-error.js";
 
 export { systemCodeOf, TransportError, type TransportResponse } from "./transport-error.js";
@@ -41,6 +42,11 @@ export interface Platform {
   decompressor(format: DecompressionFormat): Decompressor;
   /** Returns the value of the `name` environment variable, or undefined if it is not set. Never throws. */
   env(name: string): string | undefined;
+  /**
+   * Reads options of clients from environment variables. Undefined for pages, which have no environment and should not
+   * load this code.
+   */
+  readonly environment: ClientEnvironment | undefined;
 }
 
 /**

@@ -82,14 +82,14 @@ export class QueueClient {
     const options = optionsOf<QueueClientOptions>("QueueClient", first, { queueName, customUrl });
     const { auth = "token", uid = randomUuid(), gid = "eas" } = options;
     checkOptionNames("QueueClient", options, QUEUE_OPTIONS);
-    const settings = checkOptions({
-      ...options,
-      serviceName: options.queueName,
-      auth: checkQueueAuth(auth),
-      logger: undefined,
-    });
+    const settings = checkOptions(
+      { ...options, serviceName: options.queueName, auth: checkQueueAuth(auth), logger: undefined },
+      platform.environment,
+    );
     refuseHedging(settings);
-    const logger = { warn: (message: string) => this.#logger.warn(message) };
+    // The logger of the environment variable EAS_LOG, which also logs calls. An explicit logger replaces it.
+    const calls = options.logger === undefined ? settings.logger : undefined;
+    const logger = { ...calls, warn: (message: string) => this.#logger.warn(message) };
     this.#calls = new QueueCalls(pool ?? createPool(platform, options), { ...settings, logger }, uid, gid);
     this.#commits = new CommitBatch((indexes) => this.#calls.run(indexesOperation("PUT", indexes, undefined)));
     this.#owner = {
@@ -97,7 +97,7 @@ export class QueueClient {
       negative: (index, code, reason) => this.negative(index, { code, reason }),
       release: () => {},
     };
-    this.#logger = checkLogger(options.logger === undefined ? console : options.logger);
+    this.#logger = checkLogger(options.logger === undefined ? (calls ?? console) : options.logger);
     const { dialWebSocket = this.#calls.pool.dialWebSocket } = options;
     if (dialWebSocket !== undefined) checkFunction("dialWebSocket", dialWebSocket);
     this.#dialWebSocket = dialWebSocket;
@@ -174,7 +174,9 @@ export class QueueClient {
 
   /** Sets the logger for warnings. `null` disables warnings. */
   setLogger(logger: QueueLogger | null): this {
-    this.#logger = checkLogger(logger);
+    const warner = checkLogger(logger);
+    this.#logger = warner;
+    this.#calls.settings = { ...this.#calls.settings, logger: warner };
     return this;
   }
 

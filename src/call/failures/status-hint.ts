@@ -43,7 +43,7 @@ export function statusHint(
   if (status === 401) {
     return hasToken
       ? `${HINTS[401]}; it was sent as ${AUTH_HINTS[auth]}`
-      : "the service requires a token, but the client does not have one: set the token option";
+      : "the service requires a token, but the client does not have one: set the token option or the variable EAS_TOKEN";
   }
   if (status === 304) return "the request is conditional: remove headers such as If-None-Match";
   if (status >= 300 && status < 400) {

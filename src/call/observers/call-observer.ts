@@ -1,6 +1,7 @@
 import type { CallEvent, CallHooks, CallLogger } from "../../config/hooks.js";
 import type { EasError, EasHttpError } from "../../errors.js";
 import type { HeaderPair } from "../../platform/contract.js";
+import type { EnvironmentLogger } from "../../platform/environment-contract.js";
 import type { CallPlan } from "../call-plan.js";
 import type { Secrets } from "../failures/redact.js";
 import type { ObservedCallStart } from "./notify.js";
@@ -170,10 +171,11 @@ export class CallObserver {
 /** Matches the authorization and body headers, which hooks cannot set. */
 const OWNED = /^(authorization|date|content-(md5|type|encoding))$/;
 
-/** Returns hooks that log each event as one line. */
-function loggingHooks(logger: CallLogger, { oneLineMessage }: ObserverTools): CallHooks {
+/** Returns hooks that log each event as one line. Attempts are logged for the logger of `EAS_LOG` only. */
+function loggingHooks(logger: CallLogger & Partial<EnvironmentLogger>, { oneLineMessage }: ObserverTools): CallHooks {
   const describe = ({ method, url, attempt }: CallEvent) => `${method} ${url} (attempt ${attempt})`;
   return {
+    request: (event) => logger.attempt?.(`${describe(event)}: sending ${event.requestBytes ?? "a stream of"} bytes`),
     response(event) {
       const { status, responseBytes, timings } = event;
       logger.debug(`${describe(event)}: ${status}, ${responseBytes} bytes after ${Math.round(timings.total)} ms`);

@@ -42,4 +42,5 @@ export const platform: Platform = {
   inflate,
   decompressor,
   env: () => undefined,
+  environment: undefined,
 };

@@ -1,5 +1,6 @@
 import type { Bytes } from "../../formats/request.js";
 import type { Decompressor, Platform } from "../contract.js";
+import { environment, processVariable } from "../environment.js";
 import { signerOf } from "../signature.js";
 import { decompressionStream } from "../web/compression.js";
 import { nodeTransport } from "./http/transport.js";
@@ -50,7 +51,8 @@ export const platform: Platform = {
     const { Duplex } = process.getBuiltinModule("node:stream");
     return Duplex.toWeb(zlib().createBrotliDecompress()) as unknown as Decompressor;
   },
-  env: (name) => process.env[name],
+  env: processVariable,
+  environment,
 };
 
 function run(start: (done: (error: Error | null, bytes: Buffer) => void) => void): Promise<Bytes> {

@@ -1,4 +1,5 @@
 import type { Platform } from "../contract.js";
+import { environment, processVariable } from "../environment.js";
 import { signerOf } from "../signature.js";
 import { decompressionStream as decompressor, deflate, inflate } from "./compression.js";
 import { hmacSha1, md5 } from "./crypto.js";
@@ -18,13 +19,6 @@ export const platform: Platform = {
   deflate,
   inflate,
   decompressor,
-  env(name) {
-    const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } };
-    try {
-      return process?.env?.[name];
-    } catch {
-      // Deno throws if the process may not read the environment.
-      return undefined;
-    }
-  },
+  env: processVariable,
+  environment,
 };

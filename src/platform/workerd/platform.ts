@@ -1,5 +1,6 @@
 import type { Bytes } from "../../formats/request.js";
 import type { Platform } from "../contract.js";
+import { environment, processVariable } from "../environment.js";
 import { signerOf } from "../signature.js";
 import { decompressionStream as decompressor, deflate, inflate } from "../web/compression.js";
 import { hmacSha1, toHex } from "../web/crypto.js";
@@ -26,5 +27,7 @@ export const platform: Platform = {
   deflate,
   inflate,
   decompressor,
-  env: () => undefined,
+  // Workers have `process.env` only with the compatibility flag `nodejs_compat`.
+  env: processVariable,
+  environment,
 };

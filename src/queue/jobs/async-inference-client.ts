@@ -2,6 +2,7 @@ import { platform } from "#platform";
 import { createPool } from "../../call/connections/connection-pool.js";
 import { checkHeaders } from "../../config/headers.js";
 import type { CloseOptions } from "../../config/options.js";
+import { ADDRESS_TOOLS } from "../../config/settings.js";
 import { EasClosedError, EasModelError } from "../../errors.js";
 import type { SchemaOutput, StandardSchema } from "../../predict/json/standard-schema.js";
 import { argumentTypeError, show } from "../../util/argument-errors.js";
@@ -23,7 +24,7 @@ import type { ResumeOptions, SubmitOptions } from "./job-options.js";
 /** Options for `AsyncInferenceClient`. */
 export interface AsyncInferenceClientOptions
   extends Omit<QueueClientOptions, "queueName" | "customUrl" | "gid" | "uid" | "dialWebSocket"> {
-  /** The name of the asynchronous inference service. Required. */
+  /** The name of the asynchronous inference service. Default: the environment variable `EAS_SERVICE_NAME`. */
   readonly serviceName?: string | undefined;
 }
 
@@ -54,14 +55,17 @@ export class AsyncInferenceClient {
   readonly #closing = new AbortController();
   readonly #serviceName: string;
 
-  /** Creates a client without connecting. Throws a `TypeError` or `RangeError` for an invalid option. */
-  constructor(options: AsyncInferenceClientOptions) {
+  /**
+   * Creates a client without connecting. Options that are left out come from the environment. Throws a `TypeError` or
+   * `RangeError` for an invalid option.
+   */
+  constructor(options: AsyncInferenceClientOptions = {}) {
     checkOptionNames("AsyncInferenceClient", options, ASYNC_OPTIONS);
-    const { serviceName, ...rest } = options ?? {};
+    const { serviceName, ...rest } = { ...options, ...platform.environment?.address(options ?? {}, ADDRESS_TOOLS) };
     if (typeof serviceName !== "string" || serviceName === "") {
       throw argumentTypeError(
         "ERR_EAS_ARG_SERVICE_NAME",
-        `serviceName is ${show(serviceName)}: it must be the name of the service`,
+        `serviceName is ${show(serviceName)}: set it (or the variable EAS_SERVICE_NAME) to the name of the service`,
       );
     }
     // Both queues belong to one service, so they share one connection pool with one limit.

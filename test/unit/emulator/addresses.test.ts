@@ -180,7 +180,9 @@ describe("diagnose()", () => {
   test("explains a missing service name", async () => {
     const diagnosis = await diagnose({ endpoint: DOMAIN });
     expect(diagnosis).toMatchObject({ ok: false, finding: "settings" });
-    expect(diagnosis.message).toContain("does not contain one: set serviceName, or customUrl");
+    expect(diagnosis.message).toContain(
+      "does not contain one: set serviceName (or the variable EAS_SERVICE_NAME), or customUrl",
+    );
   });
 
   const failing = (message: string, systemCode?: string): PredictClientOptions => ({

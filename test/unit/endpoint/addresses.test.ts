@@ -342,7 +342,7 @@ test("a gateway without a service says what is missing", async () => {
   const error = await errorOf(sentBy({ endpoint: FORMS["dedicated gateway"].host }));
   expect(error).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_SERVICE_NAME" });
   expect(error.message).toBe(
-    `serviceName is empty, and the endpoint "${FORMS["dedicated gateway"].host}" does not contain one: set serviceName, or customUrl for a server that is not behind an EAS gateway`,
+    `serviceName is empty, and the endpoint "${FORMS["dedicated gateway"].host}" does not contain one: set serviceName (or the variable EAS_SERVICE_NAME), or customUrl for a server that is not behind an EAS gateway`,
   );
 });
 

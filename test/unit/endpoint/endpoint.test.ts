@@ -194,7 +194,7 @@ describe("inside an EAS instance", () => {
     vi.stubEnv("POD_NAME", pod);
     const error = await errorOf(sentTo({ serviceName: "echo" }));
     expect(error).toMatchObject({ name: "TypeError", code: "ERR_EAS_ARG_ENDPOINT" });
-    expect(error.message).toMatch(/^endpoint is empty: set it to the gateway/);
+    expect(error.message).toMatch(/^endpoint is empty: set it \(or the variable EAS_ENDPOINT\) to the gateway/);
   });
 });
 

@@ -89,7 +89,7 @@ describe.each(all.map((platform) => [platform.name, platform] as const))("platfo
 
   test("reads the environment, if there is one", () => {
     vi.stubEnv("EAS_TEST_VARIABLE", "value");
-    expect(platform.env("EAS_TEST_VARIABLE")).toBe(name === "node" || name === "web" ? "value" : undefined);
+    expect(platform.env("EAS_TEST_VARIABLE")).toBe(name !== "browser" ? "value" : undefined);
     expect(platform.env("EAS_TEST_NOTHING")).toBeUndefined();
     vi.unstubAllEnvs();
   });
