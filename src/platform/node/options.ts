@@ -1,6 +1,7 @@
 import { argumentRangeError, argumentTypeError, optionError, show } from "../../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
 import { isBytes, tagOf } from "../../util/realms.js";
+import { environmentProxies } from "./environment-proxy.js";
 import { checkConnectionOptions } from "./http/connector.js";
 
 /** One or more certificates, or a private key, as PEM text or bytes. */
@@ -18,7 +19,8 @@ export interface NodeTransportOptions {
   /**
    * URL of an HTTP proxy, `http://` or `https://`, including credentials if the proxy requires them. Requests to
    * `https:` endpoints and WebSockets go through a tunnel (`CONNECT`). Requests to `http:` endpoints are sent to the
-   * proxy itself. Default: no proxy; environment variables are ignored.
+   * proxy itself. `"environment"` uses the proxies in the environment variables `HTTP_PROXY` and `HTTPS_PROXY`, except
+   * for the hosts in `NO_PROXY`. The variables are read when the transport is created. Default: no proxy.
    */
   readonly proxy?: string | URL | undefined;
   /** Certificates of the authorities to trust instead of Node's default authorities. */
@@ -47,10 +49,18 @@ export interface ConnectSettings {
   readonly connections: number;
   readonly connectTimeout: number;
   readonly maxHeaderSize: number;
-  readonly proxy: HttpProxy | undefined;
+  /** Selects the proxy for each target. Undefined if no target has a proxy. */
+  readonly proxyOf: ProxyOf | undefined;
   /** A `SecureContext` from `node:tls`. Declared as `object` because some users do not install Node's types. */
   readonly secureContext: object | undefined;
 }
+
+/** Returns the proxy for a target, or undefined for a direct connection. `protocol` is `http:` or `https:`. */
+export type ProxyOf = (target: {
+  readonly protocol: string;
+  readonly hostname: string;
+  readonly port: string;
+}) => HttpProxy | undefined;
 
 /** An HTTP proxy. */
 export interface HttpProxy {
@@ -95,17 +105,24 @@ export function checkConnect(options: NodeTransportOptions): ConnectSettings {
     connections,
     connectTimeout,
     maxHeaderSize: options.maxHeaderSize ?? DEFAULT_MAX_HEADER_BYTES,
-    proxy: proxy === undefined ? undefined : checkProxy(proxy),
+    proxyOf: proxyOption(proxy),
     secureContext: secureContextOf(options),
   };
 }
 
-/** Checks a proxy URL. Error messages do not contain the URL's credentials. */
-function checkProxy(value: string | URL): HttpProxy {
+function proxyOption(value: string | URL | undefined): ProxyOf | undefined {
+  if (value === undefined) return undefined;
+  if (value === "environment") return environmentProxies();
+  const proxy = checkProxy(value);
+  return () => proxy;
+}
+
+/** Checks the URL of a proxy. Error messages begin with `name`, and do not contain the credentials in the URL. */
+export function checkProxy(value: string | URL, name = "proxy"): HttpProxy {
   const wrong = (right: string) => {
     const shown =
       typeof value === "string" || tagOf(value) === "URL" ? show(withoutCredentials(String(value))) : show(value);
-    return argumentTypeError("ERR_EAS_ARG_OPTION", `proxy is ${shown}: it must ${right}`);
+    return argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${shown}: it must ${right}`);
   };
   if (typeof value !== "string" && tagOf(value) !== "URL") throw wrong('be a URL such as "http://127.0.0.1:3128"');
   const text = String(value).trim();

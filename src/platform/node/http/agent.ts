@@ -1,5 +1,5 @@
 import type { Dispatcher } from "undici";
-import type { ConnectSettings, HttpProxy } from "../options.js";
+import type { ConnectSettings, ProxyOf } from "../options.js";
 import type { Connections } from "./connect.js";
 import type { Connectors } from "./connector.js";
 
@@ -18,7 +18,7 @@ const IDLE_MS = 4_000;
 
 /** Loads undici and creates the connection pool that these settings describe. */
 export async function makeAgent(
-  { connections, maxHeaderSize, proxy }: ConnectSettings,
+  { connections, maxHeaderSize, proxyOf }: ConnectSettings,
   { forRequests }: Connections,
   connectors: Connectors,
 ): Promise<RequestAgent> {
@@ -34,16 +34,18 @@ export async function makeAgent(
     bodyTimeout: 0,
     connect: forRequests as never,
   });
-  return proxy === undefined ? agent : proxied(agent, proxy);
+  return proxyOf === undefined ? agent : proxied(agent, proxyOf);
 }
 
 /** Sends requests for `http:` origins to the proxy itself, with the whole URL as the path (RFC 9112, section 3.2.2). */
-function proxied(agent: Dispatcher, { authorization }: HttpProxy): RequestAgent {
-  const own = authorization === undefined ? [] : ["proxy-authorization", authorization];
+function proxied(agent: Dispatcher, proxyOf: ProxyOf): RequestAgent {
   return {
     dispatch(options, handler) {
       const { origin, path, headers } = options;
-      if (!String(origin).startsWith("http:")) return agent.dispatch(options, handler);
+      const proxy = String(origin).startsWith("http:") ? proxyOf(new URL(String(origin))) : undefined;
+      if (proxy === undefined) return agent.dispatch(options, handler);
+      const { authorization } = proxy;
+      const own = authorization === undefined ? [] : ["proxy-authorization", authorization];
       return agent.dispatch(
         { ...options, path: `${origin}${path}`, headers: [...(headers as string[]), ...own] },
         handler,

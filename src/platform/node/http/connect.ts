@@ -28,19 +28,24 @@ export interface Connections {
 /** Loads undici and returns the connectors that these settings describe. */
 export async function connectionsOf(settings: ConnectSettings): Promise<Connections> {
   const { buildConnector } = await import("undici");
-  const { proxy, secureContext, connectTimeout } = settings;
+  const { proxyOf, secureContext, connectTimeout } = settings;
   const tls = secureContext && { secureContext: secureContext as import("node:tls").SecureContext };
-  if (proxy === undefined) {
+  if (proxyOf === undefined) {
     const connector = (timeout: number) => buildConnector({ ...tls, timeout }) as unknown as Connect;
     // No timeout is set here, because the pool's connectors have their own.
     return { forRequests: connector(0), forSockets: connector(connectTimeout) };
   }
   // A single timeout covers connecting to the proxy, opening the tunnel and the TLS handshake inside it.
   const dial = buildConnector({ ...tls, timeout: 0 });
+  // Connects to targets that the environment exempts from its proxies.
+  const direct = buildConnector({ ...tls, timeout: connectTimeout }) as unknown as Connect;
   const through =
     (tunnels: (target: ConnectTarget) => boolean): Connect =>
-    (target, done) =>
-      connectThrough(proxy, dial, connectTimeout, target, tunnels(target), done);
+    (target, done) => {
+      const proxy = proxyOf(target);
+      if (proxy === undefined) return direct(target, done);
+      return connectThrough(proxy, dial, connectTimeout, target, tunnels(target), done);
+    };
   return { forRequests: through(({ protocol }) => protocol === "https:"), forSockets: through(() => true) };
 }
 
