@@ -1,8 +1,8 @@
 import { argumentRangeError, argumentTypeError, optionError, show } from "../../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
-import { isBytes, tagOf } from "../../util/realms.js";
-import { environmentProxies } from "./environment-proxy.js";
+import { isBytes } from "../../util/realms.js";
 import { checkConnectionOptions } from "./http/connector.js";
+import { type ProxyOf, proxyOption } from "./proxy.js";
 
 /** One or more certificates, or a private key, as PEM text or bytes. */
 export type Pem = string | Uint8Array;
@@ -55,21 +55,6 @@ export interface ConnectSettings {
   readonly secureContext: object | undefined;
 }
 
-/** Returns the proxy for a target, or undefined for a direct connection. `protocol` is `http:` or `https:`. */
-export type ProxyOf = (target: {
-  readonly protocol: string;
-  readonly hostname: string;
-  readonly port: string;
-}) => HttpProxy | undefined;
-
-/** An HTTP proxy. */
-export interface HttpProxy {
-  /** The proxy's URL without credentials. */
-  readonly url: URL;
-  /** The value of `Proxy-Authorization`. Undefined if the URL has no credentials. */
-  readonly authorization: string | undefined;
-}
-
 /** Default maximum number of connections to one host, as in the official SDKs. */
 const DEFAULT_CONNECTIONS = 100;
 const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
@@ -108,57 +93,6 @@ export function checkConnect(options: NodeTransportOptions): ConnectSettings {
     proxyOf: proxyOption(proxy),
     secureContext: secureContextOf(options),
   };
-}
-
-function proxyOption(value: string | URL | undefined): ProxyOf | undefined {
-  if (value === undefined) return undefined;
-  if (value === "environment") return environmentProxies();
-  const proxy = checkProxy(value);
-  return () => proxy;
-}
-
-/** Checks the URL of a proxy. Error messages begin with `name`, and do not contain the credentials in the URL. */
-export function checkProxy(value: string | URL, name = "proxy"): HttpProxy {
-  const wrong = (right: string) => {
-    const shown =
-      typeof value === "string" || tagOf(value) === "URL" ? show(withoutCredentials(String(value))) : show(value);
-    return argumentTypeError("ERR_EAS_ARG_OPTION", `${name} is ${shown}: it must ${right}`);
-  };
-  if (typeof value !== "string" && tagOf(value) !== "URL") throw wrong('be a URL such as "http://127.0.0.1:3128"');
-  const text = String(value).trim();
-  if (text === "") throw wrong("be a URL, or be left out for connections without a proxy");
-  if (!text.includes("://")) throw wrong(`have a scheme: ${show(`http://${withoutCredentials(text)}`)}`);
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
-    throw wrong('be a URL such as "http://127.0.0.1:3128"');
-  }
-  const { protocol, pathname, search, hash, username, password } = url;
-  if (protocol !== "http:" && protocol !== "https:") {
-    throw wrong("begin with http:// or https://; SOCKS and other proxies are not supported");
-  }
-  if (pathname !== "/" || search !== "" || hash !== "") throw wrong("have no path, query or fragment");
-  url.username = "";
-  url.password = "";
-  if (username === "" && password === "") return { url, authorization: undefined };
-  const credentials = Buffer.from(`${decoded(username)}:${decoded(password)}`).toString("base64");
-  return { url, authorization: `Basic ${credentials}` };
-}
-
-function withoutCredentials(text: string): string {
-  const at = text.lastIndexOf("@");
-  if (at === -1) return text;
-  const scheme = /^[a-z][a-z\d+.-]*:\/\//i.exec(text)?.[0] ?? "";
-  return `${scheme}${text.slice(at + 1)}`;
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }
 
 /** Returns the TLS settings, or undefined if Node's defaults apply. */

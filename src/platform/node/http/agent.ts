@@ -1,5 +1,6 @@
 import type { Dispatcher } from "undici";
-import type { ConnectSettings, ProxyOf } from "../options.js";
+import type { ConnectSettings } from "../options.js";
+import type { ProxyOf } from "../proxy.js";
 import type { Connections } from "./connect.js";
 import type { Connectors } from "./connector.js";
 

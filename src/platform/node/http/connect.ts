@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { buildConnector } from "undici";
-import type { ConnectSettings, HttpProxy } from "../options.js";
+import type { ConnectSettings } from "../options.js";
+import type { HttpProxy } from "../proxy.js";
 
 /** The target of a connection. */
 export interface ConnectTarget {
