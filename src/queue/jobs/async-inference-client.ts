@@ -96,10 +96,11 @@ export class AsyncInferenceClient {
    * Puts a request into the input queue. The input is serialized immediately.
    *
    * For a request object, such as a `TFRequest`, the result of the job is the response in the format of the request.
-   * For all other inputs the result is a `DataFrame`, because a model can respond to JSON with an image. A plain object or an array is sent as JSON with
-   * the content type `application/json`. The content type of the client or of `headers` overrides it. A `Blob` is sent
-   * with its own type. If JSON cannot represent a value, rejects with a `TypeError` that contains the path of the
-   * first such value.
+   * For all other inputs the result is a `DataFrame`, because a model can respond to JSON with an image.
+   *
+   * A plain object or an array is sent as JSON with the content type `application/json`. The content type of the client
+   * or of `headers` overrides it. A `Blob` is sent with its own type. If JSON cannot represent a value, rejects with a
+   * `TypeError` that contains the path of the first such value.
    *
    * A put that the queue may have accepted is not retried. In that case the promise rejects with an error whose
    * `maybeAccepted` is true. The function `run` continues after such an error.

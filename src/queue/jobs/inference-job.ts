@@ -49,8 +49,9 @@ export class InferenceJob<R = DataFrame> {
   }
 
   /**
-   * Yields the state of the job when it changes, and ends after `"done"`. Reads the state after 500 ms, and then with
-   * increasing pauses of at most 10 s while the state stays the same. If a client has many jobs, the pauses are longer.
+   * Yields the state of the job when it changes, and ends after `"done"`. Reads the state immediately, and then with
+   * pauses that increase from 500 ms to 10 s while the state stays the same. The pauses are longer for many jobs: after
+   * the first request of each job, all jobs of a client together send at most 50 requests per second.
    *
    * `"done"` does not mean that there is a result: the response of the model may be empty.
    *

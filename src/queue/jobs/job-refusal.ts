@@ -7,7 +7,7 @@ export async function jobRefusal(input: unknown): Promise<TypeError> {
   if (typeof input !== "object" || input === null) {
     return argumentTypeError(
       "ERR_EAS_ARG_REQUEST",
-      `submit takes text, bytes, a Blob, a plain object or array (sent as JSON) or a request object, not ${show(input)}`,
+      `input is ${show(input)}: a job accepts text, bytes, a Blob, a plain object or array (sent as JSON), or a request object`,
     );
   }
   if ((input as Partial<PredictRequest<unknown>>).compression === undefined) {

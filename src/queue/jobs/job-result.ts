@@ -2,14 +2,14 @@ import { checkFunction, checkTimeout } from "../../config/validate.js";
 import { EasDecodeError, EasHttpError, EasTimeoutError, isEasError } from "../../errors.js";
 import { checkOptionNames } from "../../util/option-names.js";
 import { messageOf } from "../../util/realms.js";
-import { pause, sleep, waitFor } from "../../util/timing/abort.js";
+import { sleep, waitFor } from "../../util/timing/abort.js";
 import { clockNow } from "../../util/timing/clock.js";
 import type { DataFrame } from "../frame.js";
 import type { JobContext, JobFormat, ResultFrame } from "./job-context.js";
 import type { ResultOptions } from "./job-options.js";
 import { checkFormat } from "./job-refusal.js";
 import { StatusReporter } from "./job-status.js";
-import { waitsOf } from "./result-waits.js";
+import { MIN_PAUSE_MS, waitsOf } from "./job-waits.js";
 
 /** The tag that contains the status of the model if the status is not 200 (aliyun/pai-python-sdk, predictor.py). */
 const LAST_CODE = "lastCode";
@@ -87,9 +87,8 @@ async function waitUntil(job: JobContext, end: number, signal: AbortSignal): Pro
     if (result !== undefined || rest === 0) return result;
     // A service may respond early, and responds immediately after the queue has ended. The pause prevents a busy
     // loop.
-    const now = clockNow();
-    const early = waited === 0 ? waits.pause : Math.min(began + waited - now, waits.pause);
-    await pause(Math.min(early, end - now), signal);
+    const early = waited === 0 ? MIN_PAUSE_MS : Math.min(began + waited - clockNow(), MIN_PAUSE_MS);
+    await waits.pause(early, end, signal);
   }
 }
 

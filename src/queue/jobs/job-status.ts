@@ -1,9 +1,8 @@
 import { checkOptionNames } from "../../util/option-names.js";
 import { messageOf } from "../../util/realms.js";
-import { pause } from "../../util/timing/abort.js";
 import type { JobContext, JobQueue } from "./job-context.js";
 import type { JobStatus, StatusOptions } from "./job-options.js";
-import { waitsOf } from "./result-waits.js";
+import { MIN_PAUSE_MS, waitsOf } from "./job-waits.js";
 
 /** Maximum pause in milliseconds between two requests for the state of a job. */
 const MAX_PAUSE_MS = 10_000;
@@ -25,7 +24,7 @@ export async function* jobStatus(job: JobContext, options: StatusOptions): Async
   for (;;) {
     const isFirst = last === undefined;
     const status = await waits.run(options.signal, async (signal) => {
-      if (!isFirst) await pause(Math.min(waits.pause * growth, Math.max(MAX_PAUSE_MS, waits.pause)), signal);
+      if (!isFirst) await waits.pause(Math.min(MIN_PAUSE_MS * growth, MAX_PAUSE_MS), Number.POSITIVE_INFINITY, signal);
       return readStatus(job, signal);
     });
     const text = JSON.stringify(status);

@@ -5,7 +5,6 @@ import type { PredictClient } from "../../predict/client.js";
 import { argumentTypeError, optionError, show } from "../../util/argument-errors.js";
 import { checkOptionNames, type OptionNames } from "../../util/option-names.js";
 import { messageOf } from "../../util/realms.js";
-import { pause } from "../../util/timing/abort.js";
 import { clockNow } from "../../util/timing/clock.js";
 import type { DataFrame } from "../frame.js";
 import type { PutOptions } from "../operations.js";
@@ -24,15 +23,13 @@ import {
   receiveResult,
 } from "./job-result.js";
 import { reportStatus } from "./job-status.js";
-import { waitsOf } from "./result-waits.js";
+import { MIN_PAUSE_MS, waitsOf } from "./job-waits.js";
 import type { JobStore, RunOptions } from "./run-options.js";
 import { frameOf, type RunRecord, readRecord } from "./run-record.js";
 
 /** Maximum number of submissions of one call whose outcome is unknown. */
 const MAX_SUBMISSIONS = 3;
 const DEFAULT_SETTLE_MS = 5_000;
-/** Pause in milliseconds between two searches for a job whose submission has an unknown outcome. */
-const SEARCH_PAUSE_MS = 500;
 
 /** The part of `AsyncInferenceClient` that `run` uses. */
 export interface RunClient {
@@ -212,7 +209,8 @@ class JobRun {
       const isLast = clockNow() >= end;
       const found = await this.#search(context);
       if (found !== undefined || isLast) return found;
-      await waitsOf(context).run(signal, (signal) => pause(Math.min(SEARCH_PAUSE_MS, end - clockNow()), signal));
+      const waits = waitsOf(context);
+      await waits.run(signal, (signal) => waits.pause(MIN_PAUSE_MS, end, signal));
     }
   }
 

@@ -1,27 +1,24 @@
 import { checkSignal } from "../../config/validate.js";
-import { linkSignal, unlinkSignal } from "../../util/timing/abort.js";
+import { linkSignal, pause, raceAbort, sleep, unlinkSignal } from "../../util/timing/abort.js";
+import { clockNow } from "../../util/timing/clock.js";
 import type { JobContext, JobQueue } from "./job-context.js";
 
-/** Minimum pause in milliseconds between two requests whose responses the service does not delay. */
-const MIN_PAUSE_MS = 500;
-/** Pause in milliseconds that is added for each waiting job, so that many jobs do not overload the service. */
-const PAUSE_PER_JOB_MS = 20;
+/** Pause in milliseconds between two requests of a job whose responses the service does not delay. */
+export const MIN_PAUSE_MS = 500;
+/** Milliseconds between two repeated requests of all jobs of a client, so that many jobs do not overload the service. */
+const REQUEST_INTERVAL_MS = 20;
 
-/** Coordinates the waits for results of all jobs of a client. */
-class ResultWaits {
+/** Coordinates the waits for the states and results of all jobs of a client. */
+class JobWaits {
   readonly #sink: JobQueue;
   readonly #closed: AbortSignal;
-  readonly #lives = new Set<AbortController>();
   #longPolls = 0;
+  /** Resolves when the next repeated request may be sent. */
+  #nextTurn: Promise<void> = Promise.resolve();
 
   constructor({ sink, closed }: Pick<JobContext, "sink" | "closed">) {
     this.#sink = sink;
     this.#closed = closed;
-  }
-
-  /** Pause in milliseconds before a request whose response the service does not delay. */
-  get pause(): number {
-    return Math.max(MIN_PAUSE_MS, this.#lives.size * PAUSE_PER_JOB_MS);
   }
 
   /** Runs a wait. The signal of the wait fires when the caller's signal fires or the client closes. */
@@ -32,14 +29,31 @@ class ResultWaits {
       linkSignal(signal, life);
     }
     linkSignal(this.#closed, life);
-    this.#lives.add(life);
     try {
       if (life.signal.aborted) throw life.signal.reason;
       return await wait(life.signal);
     } finally {
-      this.#lives.delete(life);
       unlinkSignal(signal, life);
       unlinkSignal(this.#closed, life);
+    }
+  }
+
+  /**
+   * Waits before a repeated request: for `milliseconds`, and then for the due requests of the client's other jobs.
+   * Resolves at the time `end` at the latest.
+   */
+  async pause(milliseconds: number, end: number, signal: AbortSignal): Promise<void> {
+    await pause(Math.min(milliseconds, end - clockNow()), signal);
+    const turn = this.#nextTurn;
+    let isWaiting = true;
+    // A job that no longer waits for its turn does not delay the jobs after it.
+    this.#nextTurn = turn.then(() => (isWaiting ? sleep(REQUEST_INTERVAL_MS).done : undefined));
+    const deadline = end === Number.POSITIVE_INFINITY ? undefined : sleep(Math.max(0, end - clockNow()));
+    try {
+      await raceAbort(deadline === undefined ? turn : Promise.race([turn, deadline.done]), signal);
+    } finally {
+      isWaiting = false;
+      deadline?.cancel(undefined);
     }
   }
 
@@ -60,13 +74,13 @@ class ResultWaits {
   }
 }
 
-const waits = /* @__PURE__ */ new WeakMap<AbortSignal, ResultWaits>();
+const waits = /* @__PURE__ */ new WeakMap<AbortSignal, JobWaits>();
 
 /** Returns the waits of the client to which a job belongs. */
-export function waitsOf(job: Pick<JobContext, "sink" | "closed">): ResultWaits {
+export function waitsOf(job: Pick<JobContext, "sink" | "closed">): JobWaits {
   let found = waits.get(job.closed);
   if (found === undefined) {
-    found = new ResultWaits(job);
+    found = new JobWaits(job);
     waits.set(job.closed, found);
   }
   return found;
