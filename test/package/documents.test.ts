@@ -19,7 +19,7 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
   "README.md": {
     "eas-prediction": [/^\[ { age: 42, income: 50000 } \]\n$/],
     "Language models": [/^\p{Script=Han}[^\n]+$/u],
-    "Asynchronous jobs": [/^{"prompt":"a cat"}\n$/],
+    "Asynchronous jobs": [/^{ prompt: 'a cat' }\n$/],
     Tensors: [/^\[ 1, 10 \] Float32Array\(10\) \[/],
     "Web pages": [/^$/],
   },
@@ -42,14 +42,16 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
     "All services of a region": [/^scorecard Running\n$/],
   },
   "docs/jobs.md": {
-    "ComfyUI in five minutes": [/^job_001 ComfyUI_00001_\.png\n$/],
+    "ComfyUI in five minutes": [/^(?:0 requests ahead\n)?(?:running\n)?done\nsaved ComfyUI_00001_.png of job_001\n$/],
+    "Stable Diffusion": [/^job_002 1\n$/],
+    "Results in another process": [/^{ n: 1 } TFResponse\n$/],
     "One call that survives a crash": [/^a cat 0\n$/],
   },
   "docs/queues.md": {
     Queues: [/^bigint hello\n{ n: 1 } true\n0\n$/],
     Watching: [/^first: string 0\nreceived: 100\n$/],
     Workers: [/^10 0\n$/],
-    "Asynchronous inference": [/^HELLO 42\n$/],
+    "Asynchronous inference": [/^done\na cat 42\n$/],
   },
   "docs/workers.md": {
     "A complete worker": [
@@ -225,6 +227,8 @@ describe.each(documents)("every snippet of %s runs unchanged", (document) => {
         process.execPath,
         ["--unhandled-rejections=strict", ...(RUNNERS[heading] ?? []), moduleOf(document, snippet)],
         {
+          // Snippets may write files.
+          cwd: folder,
           env: {
             ...ENVIRONMENT,
             ...(emulator && {
