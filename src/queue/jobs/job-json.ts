@@ -24,17 +24,13 @@ export function readJob(job: InferenceJobJson, serviceName: string): JobIdentity
       "job must be the result of a job's toJSON(): { service, index, requestId, tag }",
     );
   }
-  checkService("job", service, serviceName);
+  if (service !== undefined && service !== serviceName) {
+    throw argumentTypeError(
+      "ERR_EAS_ARG_REQUEST",
+      `job belongs to the service ${show(service)}, and this client calls ${show(serviceName)}. Resume the job with a client of its own service`,
+    );
+  }
   return { index: checkIndex("index", index), requestId, tag };
-}
-
-/** Throws a `TypeError` if a stored job belongs to another service than the client. */
-export function checkService(what: string, service: string | undefined, serviceName: string): void {
-  if (service === undefined || service === serviceName) return;
-  throw argumentTypeError(
-    "ERR_EAS_ARG_REQUEST",
-    `${what} belongs to the service ${show(service)}, and this client calls ${show(serviceName)}. Resume the job with a client of its own service`,
-  );
 }
 
 function isName(value: unknown): value is string {

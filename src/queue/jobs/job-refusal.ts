@@ -19,7 +19,7 @@ export async function jobRefusal(input: unknown): Promise<TypeError> {
   );
 }
 
-/** Throws a `TypeError` for a value that is not a schema, and for a schema besides a parser. */
+/** Rejects with a `TypeError` for a value that is not a schema, and for a schema together with a parser. */
 export async function checkFormat({ parse, schema }: JobFormat): Promise<void> {
   if (schema === undefined) return;
   (await import("../../predict/lazy.js")).checkSchema(schema);
