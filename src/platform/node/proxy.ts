@@ -70,8 +70,8 @@ function decoded(text: string): string {
 }
 
 /**
- * Reads the proxies of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, with the rules of undici's `EnvHttpProxyAgent`: names
- * in lower case take precedence, and `HTTP_PROXY` also applies to https if `HTTPS_PROXY` is not set. Throws a `TypeError`
+ * Reads the proxies of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, with the rules of undici's `EnvHttpProxyAgent`. Names
+ * in lower case take precedence. `HTTP_PROXY` also applies to https if `HTTPS_PROXY` is not set. Throws a `TypeError`
  * that names the variable for an invalid URL. The message does not contain the credentials in the URL.
  */
 function environmentProxies(): ProxyOf | undefined {
