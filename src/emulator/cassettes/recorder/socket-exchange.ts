@@ -16,7 +16,7 @@ const UNSENDABLE_CODES: readonly number[] = [1005, 1006, 1015];
 /** Completes the client's upgrade with the subprotocol that the service chose. */
 type AcceptUpgrade = (protocol: string, accepted: (client: WebSocket) => void) => void;
 
-/** Forwards a WebSocket to the target, and records its messages. */
+/** Forwards a WebSocket to the target, and records its messages. @internal */
 export async function recordSocket(
   session: Session,
   ws: typeof import("ws"),
