@@ -92,15 +92,15 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
     "Tokens of a language model": [/^\p{Script=Han}[^\n]+\n\p{Script=Han}[^\n]+\n$/u],
   },
   "docs/llm.md": {
-    "From the console to a streamed answer": [/^eas-ngram\n\p{Script=Han}[^\n]+\n$/u],
-    "Whole answers": [/^\p{Script=Han}[^\n]+\n2 1\n$/u],
+    "From the console to a streamed response": [/^eas-ngram\n\p{Script=Han}[^\n]+\n$/u],
+    "Whole responses": [/^\p{Script=Han}[^\n]+\n2 1\n$/u],
     "Reasoning and tools": [/^get_weather {"city":"Hangzhou"}\ntrue\ntrue\n$/],
     "The npm package openai": [/^eas-ngram\n\p{Script=Han}[^\n]+\n$/u],
     "Files and batches": [/^completed 2\n$/],
     "The npm package @anthropic-ai/sdk": [/^\p{Script=Han}[^\n]+\n$/u],
     "The AI SDK": [/^\p{Script=Han}[^\n]+ true\n2\n$/u],
     "Any other library, and client.fetch": [/^200 1\nERR_EAS_ARG_PATH\n$/],
-    "Long answers": [/^true\n$/],
+    "Long responses": [/^true\n$/],
     "In the emulator": [/^Bad Request\n$/],
   },
   "docs/dev-servers.md": {

@@ -1,12 +1,12 @@
 import { clockNow } from "../../util/timing/clock.js";
 
-/** Limit at the start of a batch. */
+/** Initial limit of a batch. */
 const START = 4;
-/** Upper bound of the limit. */
+/** Maximum value of the limit. */
 const MAX_LIMIT = 1_000;
 /** Ratio of the current latency to the latency without a queue above which the limit decreases. */
 const TOLERANCE = 2;
-/** Factors of a decrease. */
+/** Factors by which the limit decreases. */
 const DECREASE_BY_LATENCY = 0.8;
 const DECREASE_BY_REFUSAL = 0.85;
 /** Minimum number of responses in a window. The mean of fewer responses would be too random. */
@@ -21,23 +21,26 @@ const MAX_PROBES = 8;
 
 /**
  * Adapts the number of requests in flight to a service: additive increase, multiplicative decrease. The limit first
- * doubles with each window of responses, and later increases by 1 per round trip. It decreases when the service refuses a request,
- * and when the mean latency of a window is more than twice the latency without a queue.
+ * doubles with each window of responses, and later increases by 1 per round trip. It decreases when the service refuses
+ * a request, and when the mean latency of a window is more than twice the latency without a queue.
  *
  * The latency without a queue is measured at the start, and in regular probes with few requests in flight. Without
- * probes, a batch that starts while another one fills the queue would take the latency of the full queue for normal,
+ * probes, a batch that starts while another one fills the queue would consider the latency of the full queue normal,
  * and would displace the other batch.
  */
 export class AdaptiveConcurrency {
   #limit = START;
-  /** Whether the limit still doubles. */
+  /** Whether the batch is in the start phase, in which the limit doubles. */
   #isStarting = true;
   /** The latencies of the last probes. During the start, the minimum of all windows is the only entry. */
   #probes: number[] = [];
   #hasProbed = false;
   #windowsToProbe = FIRST_PROBE;
   #isProbing = false;
-  /** Start of the current window. Only requests sent after it count, because they were sent under its limit. */
+  /**
+   * Start of the current window. Only requests sent after this time count, because they were sent under the window's
+   * limit.
+   */
   #openedAt = Number.NEGATIVE_INFINITY;
   #samples = 0;
   #sum = 0;

@@ -16,8 +16,8 @@ import type { BatchRun } from "./run.js";
 /** The results of `batch.stream`. They can be read once. */
 export interface BatchStream<I> extends AsyncIterable<I> {
   /**
-   * The results that were processed so far. The current result is processed when the loop asks for the next one.
-   * Undefined before the loop starts.
+   * The results processed so far. The current result counts as processed when the loop asks for the next one. Undefined
+   * before the loop starts.
    */
   readonly checkpoint: BatchCheckpoint | undefined;
   /** The current maximum number of requests in flight. Undefined before the loop starts. */
@@ -34,8 +34,7 @@ export interface Batch {
   /**
    * Sends many requests concurrently and collects their errors. Resolves with results like those of
    * `Promise.allSettled`, in the order of the requests. Rejects only if the signal is aborted, if reading `requests`
-   * fails, if a callback throws, or for a checkpoint of another input.
-   *
+   * fails, if a callback throws, or if the checkpoint belongs to another input.
    * @example
    * const results = await batch(client, requests, { onError: "collect" });
    * const failed = results.filter(({ status }) => status === "rejected");
@@ -62,9 +61,8 @@ export interface Batch {
     options?: StoppingBatchOptions<PredictOutput<Q>>,
   ): Promise<PredictOutput<Q>[]>;
   /**
-   * Sends many requests concurrently, and returns their responses as they arrive. The loop throws the first error of
-   * a request. Memory does not depend on the number of requests.
-   *
+   * Sends many requests concurrently, and returns their responses as they arrive. The loop throws the error of the
+   * first request that fails. Memory does not depend on the number of requests.
    * @example
    * for await (const { index, answer } of batch.stream(client, rows, { onError: "stop" })) await save(index, answer);
    */
@@ -75,12 +73,11 @@ export interface Batch {
   ): BatchStream<BatchSuccess<PredictOutput<Q>>>;
   /**
    * Sends many requests concurrently, and returns their results as they arrive: an item has an `answer` or an `error`.
-   * Memory does not depend on the number of requests. While the loop body runs, requests continue, and their results
-   * wait. Fewer results wait than twice the `concurrency`.
+   * Memory does not depend on the number of requests. While the loop body runs, requests continue and their results
+   * wait. Fewer than twice `concurrency` results wait.
    *
-   * The loop throws the reason of the signal, an error of reading `requests`, an error that a callback throws, and
+   * The loop throws the reason of the signal, an error from reading `requests`, an error that a callback throws, and
    * errors for invalid arguments.
-   *
    * @example
    * for await (const { index, answer, error } of batch.stream(client, rows, { concurrency: "auto" })) {
    *   if (error) console.error(`row ${index}: ${error}`);
@@ -94,7 +91,7 @@ export interface Batch {
   ): BatchStream<BatchItem<PredictOutput<Q>>>;
 }
 
-/** The module is kept after it was loaded, so that later batches start in the same turn of the event loop. */
+/** The module is kept after it has been loaded, so that later batches start in the same turn of the event loop. */
 let lazy: typeof import("../lazy.js") | undefined;
 
 async function collect(

@@ -4,17 +4,19 @@ import type { Measured } from "./request.js";
 
 /** Number of requests at the start of the input that the fingerprint covers. */
 const MAX_FIRST = 16;
-/** Number of bytes at each end of a body that the fingerprint covers, because hashing large tensors takes long. */
+/**
+ * Number of bytes at each end of a body that the fingerprint covers, because hashing large tensors takes a long time.
+ */
 const HASHED_BYTES = 1024;
 
-/** Hash of the first requests of an input, which recognizes a checkpoint of another input. */
+/** Hash of the first requests of an input, which identifies a checkpoint of another input. */
 export class Fingerprint {
   count = 0;
   // Two 32-bit FNV-1a hashes with different starts.
   #low = 0x811c9dc5;
   #high = 0x01000193;
 
-  /** Whether the fingerprint covers further requests. */
+  /** Whether the fingerprint still needs requests. */
   get isOpen(): boolean {
     return this.count < MAX_FIRST;
   }
@@ -101,7 +103,7 @@ export class FinishedIndexes {
   }
 }
 
-/** Checks the form of a checkpoint and returns it. Throws a `TypeError` for a damaged one. */
+/** Checks the form of a checkpoint and returns it. Throws a `TypeError` if the checkpoint is damaged. */
 export function checkCheckpoint(value: BatchCheckpoint): BatchCheckpoint {
   const { version, done, first, total, inputId } = (value ?? {}) as Partial<Record<keyof BatchCheckpoint, unknown>>;
   const { count, hash } = (first ?? {}) as { count?: unknown; hash?: unknown };

@@ -28,7 +28,7 @@ export interface BatchCheckpoint {
   readonly first: { readonly count: number; readonly hash: string };
   /** Total number of requests. Absent unless they were passed as an array. */
   readonly total?: number | undefined;
-  /** The option `inputId` of the batch. Absent if it was not set. */
+  /** The batch's `inputId` option. Absent if it was not set. */
   readonly inputId?: string | undefined;
 }
 
@@ -41,7 +41,7 @@ export interface BatchSuccess<R> {
   /** Never set. Present in the type so that `error === undefined` narrows a `BatchItem`. */
   readonly error?: undefined;
   /**
-   * The checkpoint that counts this result as processed. Store it in the same transaction as the result, and each
+   * The checkpoint that counts this result as processed. If you store it in the same transaction as the result, each
    * result is stored exactly once.
    */
   readonly checkpoint: BatchCheckpoint;
@@ -53,9 +53,9 @@ export interface BatchFailure {
   readonly index: number;
   /** Never set. */
   readonly answer?: undefined;
-  /** The error that `predict` rejected with. */
+  /** The error with which `predict` rejected. */
   readonly error: Error;
-  /** As for `BatchSuccess`. */
+  /** The checkpoint that counts this failure as processed; see `BatchSuccess.checkpoint`. */
   readonly checkpoint: BatchCheckpoint;
 }
 
@@ -65,13 +65,13 @@ export type BatchItem<R> = BatchSuccess<R> | BatchFailure;
 /** Options for `batch.stream`, and for each of its calls. */
 export interface BatchStreamOptions extends CallOptions {
   /**
-   * Maximum number of requests in flight. Default 8. This default keeps the 5 workers of an instance busy, and
-   * leaves most of the instance's queue (64 requests) to other clients.
+   * Maximum number of requests in flight. Default 8. This default keeps the 5 workers of an instance busy, and leaves
+   * most of the instance's queue (64 requests) to other clients.
    *
    * `"auto"` adapts the number to the service: it grows until the service responds with 429 or 450, or until the
    * latency doubles. Requests that were refused with 429 or 450 are sent again, after the delay of `Retry-After` if the
-   * response has one. They fail only if the service has accepted no request for 60 seconds, or if `Retry-After` is
-   * longer than that. A `retryOn` of the client is not used; pass it as an option of the batch.
+   * response has one. They fail only if the service has not accepted any request for 60 seconds, or if `Retry-After`
+   * exceeds 60 seconds. The client's `retryOn` is not used; pass it as a batch option.
    */
   readonly concurrency?: number | "auto" | undefined;
   /** Maximum size of the requests in flight, in bytes. A larger request is sent alone. Default: no limit. */
@@ -81,8 +81,8 @@ export interface BatchStreamOptions extends CallOptions {
   /** `"collect"`: an error is the result of its request. `"stop"`: the first error ends the loop. Default `"collect"`. */
   readonly onError?: "stop" | "collect" | undefined;
   /**
-   * Whether results have the order of the requests. If so, a slow request delays the results after it. Default
-   * `false`: results have the order in which the requests complete.
+   * Whether results are returned in the order of the requests. If so, a slow request delays the results after it.
+   * Default `false`: results are returned in the order in which the requests complete.
    */
   readonly ordered?: boolean | undefined;
   /**

@@ -8,7 +8,7 @@ export interface Predictor {
   predict(request: Uint8Array, call: CallOptions): Promise<unknown>;
 }
 
-/** The iterator of the requests. */
+/** The iterator over the requests. */
 export type Source = Iterator<unknown> | AsyncIterator<unknown>;
 
 /** The requests of a batch. */

@@ -123,7 +123,7 @@ export class BatchRun {
     return this.#checkpointOf(finished);
   }
 
-  /** Settles as `promise` does. Rejects when the batch ends early. */
+  /** Settles like `promise`. Rejects when the batch ends early. */
   race<T>(promise: PromiseLike<T>): Promise<T> {
     return raceAbort(promise, this.#calls.signal);
   }
@@ -161,7 +161,7 @@ export class BatchRun {
     this.#stop(reason);
   }
 
-  /** Ends the batch after the results in the queue. Has no effect on a batch that has ended. */
+  /** Ends the batch after the queued results have been read. Has no effect on a batch that has ended. */
   #stop(reason: unknown): void {
     if (this.#failure !== undefined) return;
     this.#failure = { reason };

@@ -30,7 +30,7 @@ export function fixedSender(client: Predictor, call: CallOptions, limit: number)
 
 /**
  * A sender that adapts its limit to the service. It retries refused requests itself. The retries of the client are
- * limited by `retryCount` and by a budget, and the refusals during the growth of the limit would use up both.
+ * limited by `retryCount` and by a budget, and the refusals while the limit grows would use up both.
  */
 export class AdaptiveSender implements Sender {
   pausedUntil = 0;

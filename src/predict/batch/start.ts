@@ -49,7 +49,9 @@ export async function collectBatch(
   return results;
 }
 
-/** Returns the result of `create`. If it throws, closes the input, because no run will do that. */
+/**
+ * Returns the result of `create`. If `create` throws, closes the input, because there is no run that would close it.
+ */
 function orClose<R>(input: BatchInput, create: () => R): R {
   try {
     return create();

@@ -4,9 +4,9 @@ import { ATTEMPT_TAG, tagsOf } from "./tags.js";
 /** Maximum number of items whose deliveries are remembered. */
 const MAX_ITEMS = 10_000;
 
-/** The deliveries of an item to this worker. */
+/** An item's deliveries to this worker. */
 interface Deliveries {
-  /** Recognizes another item with the same index, in a queue that was recreated. */
+  /** Identifies another item with the same index, in a queue that was recreated. */
   readonly requestId: string | undefined;
   count: number;
 }

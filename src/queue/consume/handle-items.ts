@@ -69,7 +69,7 @@ async function take(watcher: ConsumedWatcher): Promise<DataFrame | undefined> {
   }
 }
 
-/** The items in work: at most `concurrency` at once. */
+/** The items being handled: at most `concurrency` at once. */
 export class ItemTasks implements TaskHost {
   readonly client: WorkerHost;
   readonly settings: ConsumeSettings;

@@ -26,13 +26,19 @@ export interface TaskHost {
   readonly stats: MutableStats;
   readonly attempts: Attempts;
   readonly reports: WorkerReports;
-  /** Whether the worker takes no more items. */
+  /** Whether the worker has stopped accepting items. */
   readonly isEnding: boolean;
   /** Records that a handler succeeded, which resets the delay of failed items. */
   succeeded(): void;
-  /** Waits before a failed item is returned. The wait grows with consecutive failures, and ends with the worker. */
+  /**
+   * Waits before a failed item is returned. The wait grows with consecutive failures, and ends early if the worker
+   * stops.
+   */
   delayFailed(): Promise<void>;
-  /** Waits before the next try to put an item, for the given number of tries. The wait ends with the worker. */
+  /**
+   * Waits before putting an item again. The wait depends on the number of failed puts, and ends early if the worker
+   * stops.
+   */
   delayPut(failures: number): Promise<void>;
 }
 
@@ -62,7 +68,7 @@ export class ItemTask {
     }
   }
 
-  /** Fires the signal of the handler. */
+  /** Fires the handler's signal. */
   expire(reason: unknown): void {
     if (!this.#isAcknowledging) this.#context.abort(reason);
   }
@@ -158,7 +164,7 @@ export class ItemTask {
   }
 
   /**
-   * Runs `put` until it succeeds, and then commits the item. If the worker ends before, the item is released. Returns
+   * Runs `put` until it succeeds, and then commits the item. If the worker ends first, the item is released. Returns
    * whether `put` succeeded.
    */
   async #replace(what: string, put: () => unknown): Promise<boolean> {

@@ -23,19 +23,18 @@ export interface ConsumeOptions extends Omit<WatchOptions, "autoCommit" | "index
   readonly drainTimeout?: number | undefined;
   /**
    * Maximum number of attempts to handle an item, at least 1; see `HandlerContext.attempt`. Requires `deadLetter`.
-   * Failed items are put again (`"requeue"`) by default, because the service reports no number of tries. After the
-   * last attempt they are given to `deadLetter`. Default: no limit.
+   * Failed items are put again (`"requeue"`) by default, because the service does not report the number of attempts.
+   * After the last attempt they are given to `deadLetter`. Default: no limit.
    */
   readonly maxAttempts?: number | undefined;
   /**
-   * Receives items after `maxAttempts`, and items for which `onError` returns `"dead-letter"`: a queue, such as
-   * another `QueueClient`, or a function. A queue receives the data, the request id and the tags of the item, and
-   * the tags `easAttempt` and `easReason`. The item is committed afterwards. If it cannot be put, or the function
-   * throws, the worker tries again with increasing delays of up to 10 s. If the worker is stopped in the meantime,
-   * the item is released.
+   * Receives items after `maxAttempts`, and items for which `onError` returns `"dead-letter"`: a queue, such as another
+   * `QueueClient`, or a function. A queue receives the item's data, request id and tags, and the tags `easAttempt`
+   * and `easReason`. The item is committed afterwards. If it cannot be put, or the function throws, the worker tries
+   * again with increasing delays of up to 10 s. If the worker is stopped in the meantime, the item is released.
    */
   readonly deadLetter?: PutTarget | ((letter: DeadLetter) => unknown) | undefined;
-  /** The queue that receives replies; see `HandlerContext.reply`. Use another client than the one that consumes. */
+  /** The queue that receives replies; see `HandlerContext.reply`. It must not be the client that consumes. */
   readonly sink?: PutTarget | undefined;
   /**
    * Decides what happens to an item whose handler threw an error before it settled the item. By default, the error
@@ -46,7 +45,7 @@ export interface ConsumeOptions extends Omit<WatchOptions, "autoCommit" | "index
   readonly onError?:
     | ((error: unknown, frame: DataFrame, context: HandlerContext) => FailureAction | Promise<FailureAction>)
     | undefined;
-  /** Stops the worker: it takes no more items, waits for the running handlers and commits their items. */
+  /** Stops the worker: it accepts no more items, waits for the running handlers and commits their items. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -66,7 +65,7 @@ export interface ConsumeSettings {
 }
 
 /**
- * The names are listed here, although `WATCH_OPTIONS` has most of them, because importing that table would make
+ * The names are listed here, although `WATCH_OPTIONS` contains most of them, because importing that table would make
  * bundlers split the queue client.
  */
 const CONSUME_OPTIONS: OptionNames<ConsumeOptions> = {
@@ -122,7 +121,7 @@ export function checkConsume(handler: FrameHandler, options: ConsumeOptions, sel
     index,
     concurrency: checkCount("concurrency", concurrency, 1),
     window: window ?? 2 * concurrency,
-    // With 0, handlers get no time.
+    // With 0, the handlers' signals fire at once.
     drainTimeout:
       drainTimeout === undefined || drainTimeout === 0 ? drainTimeout : checkTimeout("drainTimeout", drainTimeout),
     maxAttempts: maxAttempts === undefined ? Number.POSITIVE_INFINITY : checkCount("maxAttempts", maxAttempts, 1),

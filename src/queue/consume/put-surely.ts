@@ -3,7 +3,7 @@ import type { QueueData } from "../options.js";
 import type { PutResult } from "../put-result.js";
 import type { PutTarget } from "./handler.js";
 
-/** Maximum number of puts of an item whose put may have been accepted. */
+/** Maximum number of times that an item is put, if an earlier put may have been accepted. */
 const MAX_PUTS = 3;
 
 /**

@@ -37,7 +37,7 @@ export function runWorker({ host, token, handler, options, stats, signal }: Work
     ...watch,
     onStatus: (status) => {
       readiness.update(status);
-      // The watcher handles a rejected promise of the caller's function.
+      // The promise is returned so that the watcher handles its rejection.
       return onStatus?.(status);
     },
   });

@@ -2,12 +2,12 @@ import type { DataFrame } from "../frame.js";
 import type { QueueTags } from "../values.js";
 
 /**
- * The tag for the number of an attempt. A worker sets it when it puts a failed item again. `RepeatFilter` knows its
- * name, too.
+ * The tag that contains the attempt number. A worker sets it when it puts a failed item again. `RepeatFilter` also uses
+ * this name.
  */
 export const ATTEMPT_TAG = "easAttempt";
 
-/** The tag for the reason in the dead-letter queue. */
+/** The tag that contains the reason, for items in the dead-letter queue. */
 export const REASON_TAG = "easReason";
 
 /** Maximum number of characters of a reason in a tag. Tags are part of the URL, where a character takes up to 9 bytes. */
@@ -23,8 +23,8 @@ export function tagsOf(frame: DataFrame): QueueTags {
 }
 
 /**
- * Returns the options for putting a copy of an item, or a result for it: the request id of the item, and those of its
- * tags that a put accepts. `more` are tags to add.
+ * Returns the options for putting a copy of an item, or a result for it: the item's request id, and its tags that a put
+ * accepts. `more` are tags to add.
  */
 export function putOptionsOf(frame: DataFrame, more: QueueTags): { tags: Record<string, string>; requestId?: string } {
   const { requestId, ...tags } = tagsOf(frame);

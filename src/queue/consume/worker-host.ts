@@ -5,7 +5,7 @@ import type { PutTarget } from "./handler.js";
 
 /** Counters and state of a worker. */
 export interface WorkerStats {
-  /** Number of items in work: their handlers run, or their outcome is being sent to the service. */
+  /** Number of items in work, whose handlers are running or whose outcome is being sent to the service. */
   readonly inWork: number;
   /** Number of items whose handler succeeded. */
   readonly handled: number;
@@ -13,7 +13,7 @@ export interface WorkerStats {
   readonly failed: number;
   /** Number of items that were given to `deadLetter`. */
   readonly deadLettered: number;
-  /** The last error of a handler, a reply, a dead letter or the connection. Undefined without an error. */
+  /** The last error from a handler, a reply, a dead letter or the connection. Undefined if no error has occurred. */
   readonly lastError: unknown;
   /** Whether the connection to the queue is open. */
   readonly connected: boolean;
@@ -28,7 +28,7 @@ export interface ConsumedWatcher extends AsyncIterator<DataFrame, undefined> {
   close(): Promise<void>;
 }
 
-/** The counters of a worker, as its code changes them. */
+/** The counters of a worker, in a form that its code can change. */
 export type MutableStats = { -readonly [Name in keyof WorkerStats]: WorkerStats[Name] };
 
 /** The client of a worker. */

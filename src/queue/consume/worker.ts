@@ -17,7 +17,7 @@ import type { MutableStats, WorkerHost, WorkerStats } from "./worker-host.js";
  * await worker.stop();
  */
 export interface QueueWorker extends Promise<void> {
-  /** The counters and the state at this moment. Each access returns a new object. */
+  /** The current counters and state. Each access returns a new object. */
   readonly stats: WorkerStats;
   /**
    * Resolves when the connection to the queue is open, immediately if it is open already. Rejects with the error
