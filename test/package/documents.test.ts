@@ -39,7 +39,7 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
   },
   "docs/find-service.md": {
     "A client by name": [/^echo Running\nhello\n$/],
-    "All services of a region": [/^scorecard Running\n$/],
+    "All services in a region": [/^scorecard Running\n$/],
   },
   "docs/jobs.md": {
     "ComfyUI in five minutes": [/^(?:0 requests ahead\n)?(?:running\n)?done\nsaved ComfyUI_00001_.png of job_001\n$/],

@@ -49,7 +49,7 @@ export function addJobCommand(program: Command, { terminal, signal }: CommandCon
   const submit = subcommand("submit", "Submits a job and prints its handle as JSON.")
     .argument("<data>", INPUT_HELP)
     .option("--path <path>", "path within the service that processes the job")
-    .option("-t, --tag <name=value>", "tag of the job; can be given several times", collect)
+    .option("-t, --tag <name=value>", "tag for the job; can be repeated", collect)
     .option("--priority <number>", "priority of the job", integer(0))
     .option("--handle <file>", "writes the handle to a file instead");
   addExamples(submit, [

@@ -23,7 +23,7 @@ export type QueueChange =
   | { readonly change: "negative"; readonly index: bigint; readonly gid: string }
   | { readonly change: "end" };
 
-/** Selects items of a queue. */
+/** Selects items in a queue. */
 export interface ItemFilter {
   /**
    * Minimum index. Items are selected in index order. 0 selects from the head of the queue in delivery order, and -1
@@ -59,7 +59,7 @@ export function nextIndex(shape: "time" | "counter", last: bigint, now: number):
 
 type StoreSettings = Pick<QueueSettings, "indexShape" | "maxDeliveries" | "triesCounted" | "groupGrace">;
 
-/** The items of a queue and their state in each group: a state machine without I/O and timers. */
+/** A queue's items and their state in each group: a state machine without I/O and timers. */
 export class QueueStore {
   readonly groups: Map<string, Group> = new Map();
   isEnded = false;
