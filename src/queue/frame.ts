@@ -1,18 +1,8 @@
 import { EasDecodeError } from "../errors.js";
-import { LENGTH_DELIMITED, MAP_KEY, MAP_VALUE, VARINT } from "../formats/protobuf/wire.js";
-import { readUint64, WireReader } from "../formats/protobuf/wire-reader.js";
 import type { Bytes } from "../formats/request.js";
-import { parseExactly, plainText } from "../util/exact-json.js";
 import { showAsText } from "../util/inspect.js";
 import type { QueueTags } from "./values.js";
-import { MAX_INDEX, REQUEST_ID } from "./values.js";
-
-/** Field numbers of the official Go SDK's `queue_service.proto` (github.com/pai-eas/eas-golang-sdk). */
-const LIST = 1;
-const INDEX = 1;
-const TAGS = 2;
-const DATA = 3;
-const MESSAGE = 4;
+import { REQUEST_ID } from "./values.js";
 
 /**
  * Executes `commit`, `negative` and `release` for a frame. A frame's owner is the client that received it or the
@@ -28,6 +18,12 @@ export interface FrameOwner {
 export interface FrameRest {
   readonly tags: QueueTags;
   readonly message: string;
+}
+
+/** The fields of a frame before their first access. */
+export interface EncodedRest {
+  /** Decodes the fields. Throws `EasDecodeError` if they are damaged. */
+  decodeRest(): FrameRest;
 }
 
 /** The JSON form of a frame; see `DataFrame.toJSON`. */
@@ -58,13 +54,12 @@ export class DataFrame {
   // These fields are not #private because creating a frame with private fields is slower.
   /** The connection that most recently delivered the frame. @internal */
   owner: FrameOwner;
-  /** A reader positioned at the start of the frame until the fields are decoded, then the decoded fields. */
-  private rest: FrameRest | WireReader;
+  private rest: FrameRest | EncodedRest;
   /** Whether the frame was committed, nacked or released. @internal */
   isSettled = false;
 
   /** @internal */
-  constructor(index: bigint, data: Bytes, owner: FrameOwner, rest: FrameRest | WireReader) {
+  constructor(index: bigint, data: Bytes, owner: FrameOwner, rest: FrameRest | EncodedRest) {
     this.index = index;
     this.data = data;
     this.owner = owner;
@@ -157,154 +152,7 @@ export class DataFrame {
   }
 
   private readRest(): FrameRest {
-    if (this.rest instanceof WireReader) this.rest = readTagsAndMessage(this.rest);
+    if ("decodeRest" in this.rest) this.rest = this.rest.decodeRest();
     return this.rest;
   }
-}
-
-/** Decodes one frame received by a watch. Throws `EasDecodeError` for invalid bytes. */
-export function readFrame(bytes: Bytes, owner: FrameOwner): DataFrame {
-  return readFrameFields(new WireReader(bytes, "queue"), owner);
-}
-
-/**
- * Returns the index of a frame, or undefined if the index cannot be found. The rest of the frame may be damaged or
- * missing.
- */
-export function readIndex(bytes: Bytes): bigint | undefined {
-  const reader = new WireReader(bytes, "queue");
-  try {
-    while (reader.tag()) {
-      if (reader.field === INDEX && reader.wireType === VARINT) return readUint64(reader);
-      reader.skip();
-    }
-  } catch {
-    // Damaged bytes before the index: there is no index.
-  }
-  return undefined;
-}
-
-/** Returns the index of the first frame in the response to a get. Requires only the start of the response. */
-export function readFirstIndex(bytes: Bytes): bigint | undefined {
-  const reader = new WireReader(bytes, "queue");
-  try {
-    if (!reader.tag() || reader.field !== LIST || reader.wireType !== LENGTH_DELIMITED) return undefined;
-    reader.varint();
-    return readIndex(bytes.subarray(reader.position));
-  } catch {
-    return undefined;
-  }
-}
-
-/**
- * Decodes the response to a get: protobuf, or JSON from relays that convert it. Throws `EasDecodeError` for invalid data.
- */
-export function readFrames(body: Bytes, contentType: string | null, owner: FrameOwner): DataFrame[] {
-  if (body.length > 0 && contentType?.includes("json")) return readJsonFrames(body, owner);
-  const frames: DataFrame[] = [];
-  const reader = new WireReader(body, "queue");
-  while (reader.tag()) {
-    if (reader.field === LIST && reader.wireType === LENGTH_DELIMITED) {
-      const end = reader.delimitedEnd();
-      frames.push(readFrameFields(readerOf(body, reader.position, end), owner));
-      reader.position = end;
-    } else {
-      reader.skip();
-    }
-  }
-  return frames;
-}
-
-function readFrameFields(reader: WireReader, owner: FrameOwner): DataFrame {
-  const { bytes, position: start } = reader;
-  let index = 0n;
-  let data: Bytes | undefined;
-  while (reader.tag()) {
-    if (reader.field === INDEX && reader.wireType === VARINT) index = readUint64(reader);
-    else if (reader.field === DATA && reader.wireType === LENGTH_DELIMITED) {
-      const dataEnd = reader.delimitedEnd();
-      data = bytes.subarray(reader.position, dataEnd);
-      reader.position = dataEnd;
-    } else reader.skip();
-  }
-  reader.position = start;
-  return new DataFrame(index, data ?? bytes.subarray(0, 0), owner, reader);
-}
-
-function readerOf(bytes: Bytes, position: number, end: number): WireReader {
-  const reader = new WireReader(bytes, "queue");
-  reader.position = position;
-  reader.end = end;
-  return reader;
-}
-
-/**
- * Decodes the tags and the message. Called on first access, because decoding strings takes longer than decoding the
- * rest of a frame.
- */
-function readTagsAndMessage(frame: WireReader): FrameRest {
-  const tags = Object.create(null) as Record<string, string>;
-  let message = "";
-  const reader = readerOf(frame.bytes, frame.position, frame.end);
-  while (reader.tag()) {
-    if (reader.wireType !== LENGTH_DELIMITED) reader.skip();
-    else if (reader.field === MESSAGE) message = reader.text();
-    else if (reader.field === TAGS) {
-      reader.nested(() => {
-        let key = "";
-        let value = "";
-        while (reader.tag()) {
-          if (reader.wireType !== LENGTH_DELIMITED) reader.skip();
-          else if (reader.field === MAP_KEY) key = reader.text();
-          else if (reader.field === MAP_VALUE) value = reader.text();
-          else reader.skip();
-        }
-        tags[key] = value;
-      });
-    } else reader.skip();
-  }
-  return { tags, message };
-}
-
-function readJsonFrames(body: Bytes, owner: FrameOwner): DataFrame[] {
-  let list: unknown;
-  try {
-    list = parseExactly(new TextDecoder().decode(body));
-  } catch {
-    throw notFrames("it is not JSON");
-  }
-  if (!Array.isArray(list)) throw notFrames("it is not an array");
-  return list.map((item: unknown, i) => readJsonFrame(item, i, owner));
-}
-
-function readJsonFrame(item: unknown, element: number, owner: FrameOwner): DataFrame {
-  const { index, tags, data, message } = (item ?? {}) as Record<string, unknown>;
-  const number = typeof index === "bigint" || Number.isSafeInteger(index) ? BigInt(index as bigint | number) : -1n;
-  if (number < 0n || number > MAX_INDEX) throw notFrames(`element ${element} has no index`);
-  // Go encodes empty maps and slices as null.
-  if (typeof (tags ?? {}) !== "object" || typeof (data ?? "") !== "string") {
-    throw notFrames(`element ${element} has tags or data of the wrong type`);
-  }
-  const texts = Object.create(null) as Record<string, string>;
-  for (const [key, value] of Object.entries(tags ?? {})) texts[key] = textOf(value, element);
-  const rest = { tags: texts, message: textOf(message ?? "", element) };
-  return new DataFrame(number, fromBase64((data ?? "") as string, element), owner, rest);
-}
-
-function textOf(value: unknown, element: number): string {
-  const text = plainText(value);
-  if (text === undefined) throw notFrames(`element ${element} has a tag or message that is not a string`);
-  return text;
-}
-
-function fromBase64(text: string, element: number): Bytes {
-  try {
-    return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  } catch {
-    throw notFrames(`the data of element ${element} is not base64`);
-  }
-}
-
-function notFrames(why: string): EasDecodeError {
-  return new EasDecodeError(`the response is not a list of items: ${why}`, { format: "queue" });
 }

@@ -8,7 +8,8 @@ import { argumentRangeError, argumentTypeError, show } from "../util/argument-er
 import { changeNames, type OptionNames } from "../util/option-names.js";
 import { type QueueAttributes, readAttributes } from "./attributes.js";
 import { QUEUE_CALL_OPTIONS, type QueryPairs, type QueueCallOptions, type QueueOperation } from "./calls.js";
-import { type DataFrame, type FrameOwner, readFrames } from "./frame.js";
+import type { DataFrame, FrameOwner } from "./frame.js";
+import { readFrames } from "./frame-codec.js";
 import { checkOperationOptions, refuseUndefined } from "./options.js";
 import { type PutResult, StoredItem } from "./put-result.js";
 import {

@@ -12,7 +12,8 @@ import {
 } from "../../src/index.js";
 import type { WebSocketDialer } from "../../src/platform/contract.js";
 import { CallbackConnection } from "../../src/platform/websocket-connection.js";
-import { type FrameOwner, readFrame, readFrames } from "../../src/queue/frame.js";
+import type { FrameOwner } from "../../src/queue/frame.js";
+import { readFrame, readFrames } from "../../src/queue/frame-codec.js";
 import { errorOf, RecordingTransport, thrownBy, transportAnswer } from "../support/calls.js";
 import {
   decode,

@@ -1,5 +1,5 @@
 import { firstEntryOf, hasEnded, lastEntryOf, maxPayloadBytesOf } from "../attributes.js";
-import { readFirstIndex, readFrame, readIndex } from "../frame.js";
+import { readFirstIndex, readFrame, readIndex } from "../frame-codec.js";
 import { ItemGetter } from "../item-getter.js";
 import { attributesOperation, FRAMES, getOperation } from "../operations.js";
 import { isReusable } from "./deliveries/delivery-tracker.js";

@@ -3,7 +3,7 @@ import { EasDiscovery } from "../../../src/endpoint/discovery.js";
 import { type FoundInstance, readInstances } from "../../../src/endpoint/instance-list.js";
 import { EasDecodeError, JsonResponse, StringResponse } from "../../../src/index.js";
 import { lastEntryOf, readAttributes } from "../../../src/queue/attributes.js";
-import { readFrames } from "../../../src/queue/frame.js";
+import { readFrames } from "../../../src/queue/frame-codec.js";
 import { countOperation, putOperation, searchOperation } from "../../../src/queue/operations.js";
 import { parseExactly } from "../../../src/util/exact-json.js";
 import * as abort from "../../../src/util/timing/abort.js";

@@ -19,7 +19,8 @@ import {
   TorchResponse,
 } from "../../../src/index.js";
 import { ProtoRequest } from "../../../src/proto/proto-request.js";
-import { type DataFrame, type FrameOwner, readFrame, readFrames, readIndex } from "../../../src/queue/frame.js";
+import type { DataFrame, FrameOwner } from "../../../src/queue/frame.js";
+import { readFrame, readFrames, readIndex } from "../../../src/queue/frame-codec.js";
 import { FrameSplitter } from "../../../src/queue/watch/sources/frame-splitter.js";
 import { anyOnnxSample, bladeBody, bladeSample, caffeBody, caffeSample, onnxBody } from "../../support/formats.js";
 import { type Gen, tfBody, torchBody } from "../../support/layout.js";

@@ -3,7 +3,7 @@ import { readInstances } from "../../../src/endpoint/instance-list.js";
 import { gatewayTarget, parseEndpoint } from "../../../src/endpoint/parse-endpoint.js";
 import { EasDecodeError, JsonResponse } from "../../../src/index.js";
 import { readAttributes } from "../../../src/queue/attributes.js";
-import { readFrames } from "../../../src/queue/frame.js";
+import { readFrames } from "../../../src/queue/frame-codec.js";
 import { parseExactly } from "../../../src/util/exact-json.js";
 import { thrownBy } from "../../support/calls.js";
 import { eventsOf, jsonOf } from "../../support/steps.js";

@@ -5,7 +5,8 @@ import { describe, expect, test, vi } from "vitest";
 import { readUint64, WireReader } from "../../../src/formats/protobuf/wire-reader.js";
 import { DataFrameListProtoSchema, DataFrameProtoSchema } from "../../../src/gen/eas/queue/queue_pb.js";
 import { type DataFrame, EasDecodeError } from "../../../src/index.js";
-import { type FrameOwner, readFrame, readFrames } from "../../../src/queue/frame.js";
+import type { FrameOwner } from "../../../src/queue/frame.js";
+import { readFrame, readFrames } from "../../../src/queue/frame-codec.js";
 import { errorOf, thrownBy } from "../../support/calls.js";
 
 // Frames are decoded by handwritten code, which must read all messages that the generated code writes.

@@ -17,7 +17,7 @@ import {
   TorchResponse,
 } from "../../../src/index.js";
 import { readAttributes } from "../../../src/queue/attributes.js";
-import { readFrame, readFrames } from "../../../src/queue/frame.js";
+import { readFrame, readFrames } from "../../../src/queue/frame-codec.js";
 import { startServer, TOKEN } from "../../support/calls.js";
 import type { MisbehavingServer, SeenRequest } from "../../support/misbehaving-server.js";
 
