@@ -2,7 +2,6 @@ import { forJson, forStreams } from "../call/build-plan.js";
 import type { CallPlan, CallResult } from "../call/call-plan.js";
 import { ClientCore } from "../call/client-core.js";
 import { runCall } from "../call/run-call.js";
-import { checkHeaders } from "../config/headers.js";
 import {
   type CallOptions,
   type CloseOptions,
@@ -11,14 +10,8 @@ import {
   type Preset,
   type Token,
 } from "../config/options.js";
-import {
-  type EndpointType,
-  optionsOf,
-  type PredictClientOptions,
-  type Setting,
-  withSetting,
-} from "../config/settings.js";
-import { checkAuth, checkCount, checkPreset, checkTimeout, UNSIGNED_AUTHS } from "../config/validate.js";
+import { type EndpointType, optionsOf, type PredictClientOptions, type Setting } from "../config/settings.js";
+import { checkAuth, checkPreset, checkTimeout, UNSIGNED_AUTHS } from "../config/validate.js";
 import { checkServiceName, endpointOf } from "../endpoint/parse-endpoint.js";
 import type { Bytes, Compression, Decompression, PredictRequest } from "../formats/request.js";
 import type { StringResponse } from "../formats/text/string-request.js";
@@ -100,12 +93,7 @@ export class PredictClient {
    * promise, because the next call rejects with the same error.
    */
   init(): Promise<void> {
-    const ready = (async () => {
-      const { plan } = this.#core.template();
-      await this.#core.openPool().ready(plan);
-    })();
-    ready.catch(() => {});
-    return ready;
+    return this.#core.init();
   }
 
   /** Sets the gateway; see the `endpoint` option. */
@@ -142,7 +130,7 @@ export class PredictClient {
    * calls in flight complete normally.
    */
   setMaxConnectionCount(maxConnectionCount: number): this {
-    this.#core.pool.connectionCount = checkCount("maxConnectionCount", maxConnectionCount, 1);
+    this.#core.setMaxConnectionCount(maxConnectionCount);
     return this;
   }
 
@@ -168,7 +156,8 @@ export class PredictClient {
 
   /** Adds headers to all requests. Replaces headers with the same name. */
   addExtraHeaders(headers: HeadersInput): this {
-    return this.#set("headers", [...this.#core.settings.headers, ...checkHeaders(headers)]);
+    this.#core.addHeaders(headers);
+    return this;
   }
 
   /** Sets the compression of all request bodies. `null` disables it. */
@@ -477,12 +466,12 @@ export class PredictClient {
   }
 
   #set(...setting: Setting): this {
-    this.#core.settings = withSetting(this.#core.settings, setting);
+    this.#core.set(...setting);
     return this;
   }
 
   #clear(name: "token" | "compression"): this {
-    this.#core.settings = { ...this.#core.settings, [name]: undefined };
+    this.#core.clear(name);
     return this;
   }
 

@@ -1,5 +1,6 @@
 import { buildTemplate, type CallTemplate, withCallOptions, withHeaders } from "../call/build-plan.js";
 import type { CallBody, CallPlan, CallResult } from "../call/call-plan.js";
+import { ClientCore } from "../call/client-core.js";
 import type { ConnectionPool } from "../call/connections/connection-pool.js";
 import { runCall } from "../call/run-call.js";
 import { type CallOptions, MAX_TIMER_MS } from "../config/options.js";
@@ -62,16 +63,12 @@ export interface QueueOperation<R> {
 export type Through = (batch: readonly bigint[], send: (rest: readonly bigint[]) => Promise<void>) => Promise<void>;
 
 /** Sends a queue client's calls with its current settings. */
-export class QueueCalls {
-  readonly pool: ConnectionPool;
+export class QueueCalls extends ClientCore {
   #uid: string;
   #gid: string;
-  #settings: Settings;
-  #template: CallTemplate | undefined;
 
   constructor(pool: ConnectionPool, settings: Settings, uid: string, gid: string) {
-    this.pool = pool;
-    this.#settings = settings;
+    super(pool, settings);
     this.#uid = checkIdentity("uid", uid);
     this.#gid = checkIdentity("gid", gid);
   }
@@ -90,7 +87,7 @@ export class QueueCalls {
   identify(uid: string = this.#uid, gid: string = this.#gid): void {
     this.#uid = checkIdentity("uid", uid);
     this.#gid = checkIdentity("gid", gid);
-    this.#template = undefined;
+    this.dropTemplate();
   }
 
   /** Whether the transport may resend a request without the client's knowledge. */
@@ -98,35 +95,15 @@ export class QueueCalls {
     return this.pool.transport.mayResend === true;
   }
 
-  /** The settings for later calls. */
-  get settings(): Settings {
-    return this.#settings;
-  }
-
-  set settings(settings: Settings) {
-    this.#settings = settings;
-    this.#template = undefined;
-  }
-
-  /** Returns the template for all calls. Throws a `TypeError` if settings contradict each other. */
-  template(): CallTemplate {
-    if (this.#template === undefined) {
-      const template = buildTemplate(this.#settings, this.pool.platform);
-      if (!template.target.isPredict && !this.#settings.customUrl) throw notOfQueues(this.#settings);
-      const plan = withHeaders(template.plan, [
-        [UID, this.#uid],
-        [GID, this.#gid],
-      ]);
-      this.#template = { ...template, plan };
-    }
-    return this.#template;
-  }
-
-  /** Checks the settings and loads the transport's code. */
-  async ready(): Promise<void> {
-    const { plan } = this.template();
-    this.pool.checkOpen();
-    await this.pool.ready(plan);
+  protected override buildTemplate(): CallTemplate {
+    const { settings } = this;
+    const template = buildTemplate(settings, this.pool.platform);
+    if (!template.target.isPredict && !settings.customUrl) throw notOfQueues(settings);
+    const plan = withHeaders(template.plan, [
+      [UID, this.#uid],
+      [GID, this.#gid],
+    ]);
+    return { ...template, plan };
   }
 
   /** Runs an operation's call. `late` creates the request body after the call has started. */

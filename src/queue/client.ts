@@ -1,10 +1,9 @@
 import { platform } from "#platform";
 import { bodyTooLarge } from "../call/build-plan.js";
 import { ConnectionPool, createPool } from "../call/connections/connection-pool.js";
-import { checkHeaders } from "../config/headers.js";
 import type { CloseOptions, HeadersInput, Token } from "../config/options.js";
-import { checkOptions, optionsOf, type Setting, withSetting } from "../config/settings.js";
-import { checkCount, checkFunction } from "../config/validate.js";
+import { checkOptions, optionsOf, type Setting } from "../config/settings.js";
+import { checkFunction } from "../config/validate.js";
 import type { HeaderPair, WebSocketDialer } from "../platform/contract.js";
 import { argumentTypeError, showUrl } from "../util/argument-errors.js";
 import { closeOnDispose } from "../util/async-dispose.js";
@@ -116,9 +115,7 @@ export class QueueClient {
    */
   init(uid?: string, gid?: string): Promise<void> {
     this.#calls.identify(uid, gid);
-    const ready = this.#calls.ready();
-    ready.catch(() => {});
-    return ready;
+    return this.#calls.init();
   }
 
   /** Sets the gateway. Throws a `TypeError` for an invalid endpoint. */
@@ -129,7 +126,7 @@ export class QueueClient {
   /** Sets the token, or a function that returns a token before each attempt. `null` sends no token. */
   setToken(token: Token | null): this {
     if (token !== null) return this.#set("token", token);
-    this.#calls.settings = { ...this.#calls.settings, token: undefined };
+    this.#calls.clear("token");
     return this;
   }
 
@@ -158,7 +155,7 @@ export class QueueClient {
    * least 1.
    */
   setMaxConnectionCount(maxConnectionCount: number): this {
-    this.#calls.pool.connectionCount = checkCount("maxConnectionCount", maxConnectionCount, 1);
+    this.#calls.setMaxConnectionCount(maxConnectionCount);
     return this;
   }
 
@@ -169,7 +166,8 @@ export class QueueClient {
 
   /** Adds headers to all requests. Replaces headers with the same name. */
   addExtraHeaders(headers: HeadersInput): this {
-    return this.#set("headers", [...this.#calls.settings.headers, ...checkHeaders(headers)]);
+    this.#calls.addHeaders(headers);
+    return this;
   }
 
   /** Sets the logger for warnings. `null` disables warnings. */
@@ -341,7 +339,7 @@ export class QueueClient {
   }
 
   #set(...change: Setting): this {
-    this.#calls.settings = withSetting(this.#calls.settings, change);
+    this.#calls.set(...change);
     return this;
   }
 

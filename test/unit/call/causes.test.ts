@@ -111,7 +111,7 @@ describe("a response without a length, delimited by the end of the connection", 
     const error = await errorOf(queueClientOf(server).get({ length: 5 }));
     expect(error).toBeInstanceOf(EasDecodeError);
     expect(error).toMatchObject({ maybeTaken: true, attempts: 1 });
-    expect(error.message).toMatch(/no Content-Length.*it has \d+, \d+, \d+ of up to 5 items\./);
+    expect(error.message).toMatch(/no Content-Length.*it contains \d+, \d+, \d+ of up to 5 items\./);
     expect(server.requests).toHaveLength(1);
   });
 
