@@ -103,6 +103,9 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
     "Long responses": [/^true\n$/],
     "In the emulator": [/^Bad Request\n$/],
   },
+  "docs/console.md": {
+    "In your own program": [/^Open http:\/\/127\.0\.0\.1:\d+\/#[\da-f-]{36}\n$/],
+  },
   "docs/dev-servers.md": {
     Vite: [/^true\n$/],
     "Next.js": [/^$/],
