@@ -174,6 +174,13 @@ const OWNED = /^(authorization|date|content-(md5|type|encoding))$/;
 /** Returns hooks that log each event as one line. Attempts are logged for the logger of `EAS_LOG` only. */
 function loggingHooks(logger: CallLogger & Partial<EnvironmentLogger>, { oneLineMessage }: ObserverTools): CallHooks {
   const describe = ({ method, url, attempt }: CallEvent) => `${method} ${url} (attempt ${attempt})`;
+  // The message of an error can quote the response body, which the log of `EAS_LOG` must not contain.
+  const reasonOf = (error: unknown) => {
+    const { code, status } = (error ?? {}) as Partial<EasHttpError>;
+    return logger.attempt && code
+      ? `${code}${status === undefined ? "" : ` (status ${status})`}`
+      : oneLineMessage(error);
+  };
   return {
     request: (event) => logger.attempt?.(`${describe(event)}: sending ${event.requestBytes ?? "a stream of"} bytes`),
     response(event) {
@@ -181,9 +188,7 @@ function loggingHooks(logger: CallLogger & Partial<EnvironmentLogger>, { oneLine
       logger.debug(`${describe(event)}: ${status}, ${responseBytes} bytes after ${Math.round(timings.total)} ms`);
     },
     retry: (event) =>
-      logger.warn(
-        `${describe(event)} failed, retrying in ${Math.round(event.delay)} ms: ${oneLineMessage(event.error)}`,
-      ),
-    error: (event) => logger.error(`${describe(event)} failed: ${oneLineMessage(event.error)}`),
+      logger.warn(`${describe(event)} failed, retrying in ${Math.round(event.delay)} ms: ${reasonOf(event.error)}`),
+    error: (event) => logger.error(`${describe(event)} failed: ${reasonOf(event.error)}`),
   };
 }

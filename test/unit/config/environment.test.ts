@@ -296,7 +296,11 @@ describe("EAS_LOG", () => {
     ["error", [FAILED]],
   ])("%s logs calls to stderr, without token and body", async (level, expected) => {
     const server = await startServer();
-    server.play(answer(503, { "Retry-After": "0" }), answer(200, {}, "a-result"), answer(400, {}, TOKEN));
+    server.play(
+      answer(503, { "Retry-After": "0" }),
+      answer(200, {}, "a-result"),
+      answer(400, {}, `an-error-body ${TOKEN}`),
+    );
     setEnvironment({ EAS_LOG: level });
     const seen = lines();
     const client = new PredictClient({ endpoint: server.origin, serviceName: "svc", token: TOKEN });
@@ -304,7 +308,8 @@ describe("EAS_LOG", () => {
     await errorOf(client.predict("the-body"));
     await client.close();
     expect(seen).toEqual(expected.map((pattern) => expect.stringMatching(pattern)));
-    for (const secret of [TOKEN, "the-body", "a-result", "the-query"]) expect(seen.join()).not.toContain(secret);
+    for (const secret of [TOKEN, "the-body", "a-result", "an-error-body", "the-query"])
+      expect(seen.join()).not.toContain(secret);
   });
 
   test("an explicit logger replaces it", async () => {
