@@ -41,7 +41,7 @@ export function readNpy(bytes: Uint8Array, file: string, dtype?: DType): Tensor 
 /** Creates a tensor from the memory of its elements, which is copied. */
 export function storedTensor(memory: Uint8Array, shape: readonly number[], dtype: Exclude<DType, "DT_STRING">): Tensor {
   const { array } = STORAGE[dtype];
-  const { buffer } = new Uint8Array(memory); // The copy is aligned.
+  const { buffer } = new Uint8Array(memory); // A copy is needed because a typed array requires aligned memory.
   const values = new array(buffer);
   return tensor(shape, dtype === "DT_HALF" ? fromFloat16(values as Uint16Array) : (values as Float32Array), dtype);
 }

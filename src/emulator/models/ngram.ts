@@ -22,7 +22,7 @@ export class NgramModel {
   readonly #text: Uint32Array;
   /** For each token, the positions in the text that follow it. */
   readonly #places: readonly number[][];
-  /** The distribution without a history. */
+  /** The token distribution that does not depend on previous tokens. */
   readonly #first: Float64Array;
 
   /** Trains the model on the tokens of a text. `order` is the maximum length of a history plus one. */

@@ -25,7 +25,7 @@ export interface EmulatorQueueSide {
   /** Number of items that have not been committed by all groups that must receive them. */
   readonly length: number;
   /**
-   * Whether the side has its maximum number of items and refuses puts. While the sink is full, the service takes no more
+   * Whether the side has its maximum number of items and refuses puts. While the sink is full, the service accepts no more
    * items from the input queue.
    */
   readonly isFull: boolean;
