@@ -52,7 +52,7 @@ export function checkProxy({ url, env }: Subject): CheckResult {
   return warning(
     "proxy-not-used",
     `${name} names ${proxy}, but clients connect directly unless they are configured with a proxy`,
-    "If direct connections fail, configure the client with the proxy: see docs/connections.md. Otherwise, ignore this warning.",
+    'If direct connections fail, create the client with transport: nodeTransport({ proxy: "environment" }). Otherwise, ignore this warning.',
   );
 }
 
