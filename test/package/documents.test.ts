@@ -103,6 +103,9 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
     "Long responses": [/^true\n$/],
     "In the emulator": [/^Bad Request\n$/],
   },
+  "docs/environment.md": {
+    "Environment variables": [/^hello\n$/],
+  },
   "docs/console.md": {
     "In your own program": [/^Open http:\/\/127\.0\.0\.1:\d+\/#[\da-f-]{36}\n$/],
   },
