@@ -2,6 +2,7 @@
 // do. `npm run test:package -- --update` rewrites the list of the tarball's files.
 import { readFileSync } from "node:fs";
 import { bundlerConsumers } from "./bundler-consumers.mjs";
+import { commandLineConsumers } from "./command-line-consumers.mjs";
 import { installTools } from "./install.mjs";
 import { nodeConsumers } from "./node-consumers.mjs";
 import { peerConsumers } from "./peer-consumers.mjs";
@@ -27,6 +28,7 @@ await report.check("are the types wrong", "every entry, every resolution", () =>
   areTheTypesWrong(tarball, Object.keys(manifest.exports)),
 );
 await nodeConsumers(report, folder, manifest);
+await commandLineConsumers(report, folder, manifest);
 await bundlerConsumers(report, folder, installed);
 await typeScriptConsumers(report, folder);
 // Last, because the other consumers must not have the optional peers.
