@@ -153,4 +153,7 @@ export const QUEUE_SERVICES = {
     if (text === "fail") return new Response("no", { status: 500 });
     return text.toUpperCase();
   },
+  tensors: answerTensors,
+  reflect: ({ headers, body }) =>
+    JSON.stringify({ type: headers.get("content-type"), body: new TextDecoder().decode(body) }),
 };

@@ -12,6 +12,7 @@ import "./queue.suite.js";
 import "./watch.suite.js";
 import "./repeats.suite.js";
 import "./workers.suite.js";
+import "./jobs.suite.js";
 import "./relay.suite.js";
 import "./limits.suite.js";
 import "./page.suite.js";

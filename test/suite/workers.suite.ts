@@ -1,7 +1,5 @@
-import { AsyncInferenceClient, EasModelError } from "eas-prediction";
 import { openQueue } from "./clients.js";
-import { Counterpart } from "./counterpart.js";
-import { expect, rejection } from "./expect.js";
+import { expect } from "./expect.js";
 import { test } from "./harness.js";
 
 test(
@@ -93,21 +91,3 @@ test("workers", "releases the item of a handler that ignores its signal, and sto
   expect(signal?.aborted).to.equal(true);
   expect((await seen()).length).to.equal(1);
 });
-
-test(
-  "workers",
-  "returns each job's own result of asynchronous inference, and rejects for a model's error",
-  async (test) => {
-    const serviceName = await new Counterpart(test).addQueue({}, "upper");
-    const client = test.closing(
-      new AsyncInferenceClient({ endpoint: test.endpoint, serviceName, token: test.token, logger: null }),
-    );
-    const jobs = await Promise.all(Array.from({ length: 5 }, (_, i) => client.submit(`job ${i} 你好`)));
-    const results = await Promise.all(jobs.map((job) => job.result({ timeout: 30_000 })));
-    expect(results.map((frame) => frame.text())).to.deep.equal(Array.from({ length: 5 }, (_, i) => `JOB ${i} 你好`));
-    const resumed = client.resume(JSON.parse(JSON.stringify(await client.submit("later"))));
-    expect((await resumed.result({ timeout: 30_000 })).text()).to.equal("LATER");
-    const failing = await client.submit("fail");
-    expect(await rejection(failing.result({ timeout: 30_000 }))).to.be.instanceOf(EasModelError);
-  },
-);
