@@ -42,12 +42,18 @@ export class ClientCore {
 
   /** Checks a setting and changes it for later calls. */
   set(...setting: Setting): void {
-    this.#change(withSetting(this.#settings, setting));
+    this.change(withSetting(this.#settings, setting));
+  }
+
+  /** Changes settings for later calls. The new values must already be checked. */
+  change(settings: Partial<Settings>): void {
+    this.#settings = { ...this.#settings, ...settings };
+    this.dropTemplate();
   }
 
   /** Removes a setting for later calls. */
   clear(name: "token" | "compression"): void {
-    this.#change({ ...this.#settings, [name]: undefined });
+    this.change({ [name]: undefined });
   }
 
   /** Adds headers to all later requests. They replace headers of the same name. */
@@ -79,11 +85,6 @@ export class ClientCore {
   openPool(): ConnectionPool {
     this.pool.checkOpen();
     return this.pool;
-  }
-
-  #change(settings: Settings): void {
-    this.#settings = settings;
-    this.dropTemplate();
   }
 
   /**

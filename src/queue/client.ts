@@ -174,7 +174,7 @@ export class QueueClient {
   setLogger(logger: QueueLogger | null): this {
     const warner = checkLogger(logger);
     this.#logger = warner;
-    this.#calls.settings = { ...this.#calls.settings, logger: warner };
+    this.#calls.change({ logger: warner });
     return this;
   }
 
