@@ -45,13 +45,13 @@ const EXPECTED: Readonly<Record<string, Readonly<Record<string, readonly RegExp[
     "ComfyUI in five minutes": [/^(?:0 requests ahead\n)?(?:running\n)?done\nsaved ComfyUI_00001_.png of job_001\n$/],
     "Stable Diffusion": [/^job_002 1\n$/],
     "Results in another process": [/^{ n: 1 } TFResponse\n$/],
-    "One call that survives a crash": [/^a cat 0\n$/],
+    "One call that survives a crash": [/^{ prompt: 'a cat' } 0\n$/],
   },
   "docs/queues.md": {
     Queues: [/^bigint hello\n{ n: 1 } true\n0\n$/],
     Watching: [/^first: string 0\nreceived: 100\n$/],
     Workers: [/^10 0\n$/],
-    "Asynchronous inference": [/^done\na cat 42\n$/],
+    "Asynchronous inference": [/^done\n{ prompt: 'a cat' } 42\n$/],
   },
   "docs/workers.md": {
     "A complete worker": [
