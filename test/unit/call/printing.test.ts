@@ -121,7 +121,7 @@ describe("results of calls", () => {
     const async = new AsyncInferenceClient({ endpoint, serviceName: "q", token: TOKEN, logger: null });
     onTestFinished(() => async.close());
     const job = await async.submit("data");
-    expectShown(job, `InferenceJob { index: ${job.index}, requestId: ${job.requestId}, tag: ${job.tag} }`);
+    expectShown(job, `InferenceJob { service: q, index: ${job.index}, requestId: ${job.requestId}, tag: ${job.tag} }`);
   });
 
   test("responses show their values", async () => {

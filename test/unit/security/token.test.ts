@@ -122,7 +122,7 @@ describe.each([
     const job = await client.submit("data");
     expectNoToken(client);
     expectNoToken(job);
-    expect(Object.keys(job.toJSON()).sort()).toEqual(["index", "requestId", "tag"]);
+    expect(Object.keys(job.toJSON()).sort()).toEqual(["index", "requestId", "service", "tag"]);
     expectNoToken(client.resume(JSON.parse(JSON.stringify(job))));
   });
 
