@@ -215,7 +215,10 @@ export function generateHelpers(): GeneratedHelpers {
         if (declaration === (all.find(ts.isClassDeclaration) ?? all.find(ts.isInterfaceDeclaration)))
           members(symbol, declaration, path);
       } else if (ts.isVariableDeclaration(declaration)) {
-        if (checker.getTypeOfSymbol(symbol).getCallSignatures().length > 0) untyped.add(`${named(path)}: a constant`);
+        // A constant such as `batch` has the type of an exported interface.
+        const isNamed = declaration.type !== undefined && ts.isTypeReferenceNode(declaration.type);
+        if (!isNamed && checker.getTypeOfSymbol(symbol).getCallSignatures().length > 0)
+          untyped.add(`${named(path)}: a constant`);
       }
     }
   }

@@ -31,6 +31,7 @@ import {
   type InferenceJob,
   type InferenceJobJson,
   isEasError,
+  type JobStatus,
   type JsonOutput,
   type JsonRequest,
   type JsonValue,
@@ -65,6 +66,7 @@ import {
   type SocketClose,
   type SocketOptions,
   type StandardSchema,
+  type StatusOptions,
   type StreamOptions,
   type StringRequest,
   type StringResponse,
@@ -257,6 +259,8 @@ export const resume = (client: AsyncInferenceClient, job: InferenceJobJson): Inf
 export const resultOf = (job: InferenceJob, options?: ResultOptions): Promise<DataFrame> => job.result(options);
 export const positionOf = (job: InferenceJob, signal?: AbortSignal): Promise<SearchResult | undefined> =>
   job.position(signal);
+export const statesOf = (job: InferenceJob, options?: StatusOptions): AsyncGenerator<JobStatus, void, undefined> =>
+  job.status(options);
 export const discard = (job: InferenceJob): Promise<void> => job.discard();
 
 // Node

@@ -94,14 +94,20 @@ export interface Batch {
 /** The module is kept after it has been loaded, so that later batches start in the same turn of the event loop. */
 let lazy: typeof import("../lazy.js") | undefined;
 
-async function collect(
-  client: Pick<PredictClient, "predict">,
-  requests: Iterable<PredictInput> | AsyncIterable<PredictInput>,
-  options?: BatchOptions,
-): Promise<unknown[]> {
-  const input = openInput(requests);
-  if (lazy === undefined) lazy = await import("../lazy.js");
-  return lazy.collectBatch(client as Predictor, input, options);
+/** Creates `batch` with its method. The property gives the function its name, which bundlers keep. */
+function createBatch(): Batch {
+  const functions = {
+    batch: async (
+      client: Pick<PredictClient, "predict">,
+      requests: Iterable<PredictInput> | AsyncIterable<PredictInput>,
+      options?: BatchOptions,
+    ): Promise<unknown[]> => {
+      const input = openInput(requests);
+      if (lazy === undefined) lazy = await import("../lazy.js");
+      return lazy.collectBatch(client as Predictor, input, options);
+    },
+  };
+  return Object.assign(functions.batch, { stream }) as Batch;
 }
 
 function stream(
@@ -135,4 +141,4 @@ function stream(
  * @example
  * const responses = await batch(client, rows.map((row) => [row]), { concurrency: 16 });
  */
-export const batch: Batch = /* @__PURE__ */ Object.assign(collect, { stream }) as Batch;
+export const batch: Batch = /* @__PURE__ */ createBatch();

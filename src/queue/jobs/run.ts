@@ -1,7 +1,7 @@
 import { EasStoreError } from "../../errors.js";
 import { StringRequest, StringResponse } from "../../formats/text/string-request.js";
 import type { PredictClient } from "../../predict/client.js";
-import type { PredictOutput } from "../../predict/input/inputs.js";
+import type { PredictInput, PredictOutput } from "../../predict/input/inputs.js";
 import type { SchemaOutput, StandardSchema } from "../../predict/json/standard-schema.js";
 import { randomUuid } from "../../util/uuid.js";
 import type { AsyncInferenceClient } from "./async-inference-client.js";
@@ -33,7 +33,7 @@ export function run<S extends StandardSchema>(
  * @example
  * const image = await run(client, { prompt: "a cat" }, { store, key: "order-42", onResult: save });
  */
-export function run<Q extends JobInput>(
+export function run<Q extends NonNullable<PredictInput>>(
   client: AsyncInferenceClient | PredictClient,
   input: Q,
   options: RunOptions<PredictOutput<Q>> & { readonly schema?: undefined },

@@ -83,7 +83,7 @@ describe.each(ways)("%s", (_name, close) => {
       () => client.sink.get(),
     ];
     for (const call of calls) expect(await errorOf(call())).toMatchObject(closed);
-    expect(JSON.parse(JSON.stringify(job))).toEqual({ index: "1", tag: "t" });
+    expect(JSON.parse(JSON.stringify(job))).toEqual({ service: "svc", index: "1", tag: "t" });
     await client.close();
     expect(server.connections).toBe(0);
   });

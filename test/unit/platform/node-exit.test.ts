@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { consolePage } from "../../../scripts/console-page.mjs";
 import { type RunningEmulator, startEmulator } from "../../../src/emulator/index.js";
 import { TOKEN } from "../../support/calls.js";
 import { refusedOrigin } from "../../support/misbehaving-server.js";
@@ -24,6 +25,7 @@ beforeAll(async () => {
     bundle: true,
     platform: "node",
     alias: { "#platform": source("platform/node/platform.ts") },
+    plugins: [consolePage],
   });
   return () => rm(folder, { recursive: true });
 });
