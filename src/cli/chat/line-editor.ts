@@ -66,6 +66,11 @@ export class LineEditor {
 
   /** Shows the prompt again, with the text that was typed so far. */
   showPrompt(): void {
+    if (this.#lines.length > 0) {
+      // The lines were entered while the output was muted. The last of them can complete the message, so no prompt follows.
+      this.#output.write(`${this.#interface.getPrompt()}${this.#lines.join("\n")}\n`);
+      if (this.#interface.line === "") return;
+    }
     // The rows that were typed while the output was muted are not on the screen.
     (this.#interface as Rows).prevRows = 0;
     this.#interface.prompt(true);

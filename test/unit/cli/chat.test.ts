@@ -227,22 +227,37 @@ describe("eas-prediction chat in a terminal", () => {
   });
 
   test("keeps text that is typed during a response for the next message", async () => {
-    let finish = () => {};
-    script = (send) => {
-      send({ content: "slow" });
-      return new Promise((resolve) => {
-        finish = resolve;
-      });
-    };
+    script = stall("slow");
+    const session = open();
+    await session.shows(/>$/);
+    session.type("one\r");
+    await session.shows(/slow$/);
+    script = stall("fast");
+    // The typed text is not shown. The chat handles keys in order, so it has read the text when Ctrl-C takes effect.
+    session.type("two\r\x03");
+    await session.shows(/slow\n\(stopped\)\n> two\nfast$/);
+    session.type("thr");
+    session.type("ee\x03");
+    await session.shows(/fast\n\(stopped\)\n> three$/);
+    script = (send) => send({ content: "last" });
+    session.type("\r");
+    await session.shows(/> three\nlast\n>$/);
+    expect(conversations().map((messages) => messages.at(-1))).toEqual([user("one"), user("two"), user("three")]);
+    session.kill();
+  });
+
+  test("shows lines that are pasted during a response with the next prompt", async () => {
+    script = stall("slow");
     const session = open();
     await session.shows(/>$/);
     session.type("one\r");
     await session.shows(/slow$/);
     script = (send) => send({ content: "fast" });
-    session.type("two\rthr");
-    session.type("ee");
-    finish();
-    await session.shows(/slow\n> two\nfast\n> three$/);
+    session.type("a\rb\x03");
+    await session.shows(/slow\n\(stopped\)\n> a\n> b$/);
+    session.type("\r");
+    await session.shows(/> b\nfast\n>$/);
+    expect(conversations().at(-1).at(-1)).toEqual(user("a\nb"));
     session.kill();
   });
 
