@@ -172,9 +172,12 @@ export function firstLine(stream: NodeJS.ReadableStream): Promise<string> {
   });
 }
 
-/** Resolves when the process has ended and its streams are closed. */
+/** Resolves when the process has ended and its streams are closed. Resolves too if that has already happened. */
 export function ended(child: ChildProcessWithoutNullStreams): Promise<void> {
   return new Promise((resolve, reject) => {
+    const hasExited = child.exitCode !== null || child.signalCode !== null;
+    // The event "close" follows the exit when all streams are closed. It does not occur again.
+    if (hasExited && child.stdio.every((stream) => stream?.closed !== false)) return resolve();
     child.once("close", () => resolve());
     child.once("error", reject);
   });
