@@ -141,6 +141,6 @@ test(
       "GET 405",
       "POST 200",
     ]);
-    expect(warnings.filter((message) => message.includes("the call waits for it"))).to.have.length(1);
+    expect(warnings.filter((message) => message.includes("so the call waits up to"))).to.have.length(1);
   },
 );
