@@ -2,6 +2,7 @@ import { platform } from "#platform";
 import { checkCount, checkFunction, checkSignal, checkTimeout } from "../config/validate.js";
 import { EasDecodeError, EasHttpError, EasNetworkError, EasTimeoutError, EasUnsupportedError } from "../errors.js";
 import type { Bytes } from "../formats/request.js";
+import { readAll } from "../platform/chunks.js";
 import { argumentTypeError, show } from "../util/argument-errors.js";
 import type { OptionNames } from "../util/option-names.js";
 import { messageOf } from "../util/realms.js";
@@ -188,27 +189,11 @@ function originOf(text: string): string {
 }
 
 /** Reads the body of a response. Throws `EasDecodeError` if the body is larger than the limit. */
-async function readBody(response: Response): Promise<Bytes> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  const reader = response.body?.getReader();
-  for (;;) {
-    const { value, done } = (await reader?.read()) ?? { done: true, value: undefined };
-    if (done || value === undefined) break;
-    length += value.length;
-    if (length > MAX_RESPONSE_BYTES) {
-      await reader?.cancel();
-      throw new EasDecodeError(`the response is larger than ${MAX_RESPONSE_BYTES} bytes`, { format: "json" });
-    }
-    chunks.push(value);
-  }
-  const body = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return body;
+async function readBody({ body }: Response): Promise<Bytes> {
+  if (body === null) return new Uint8Array();
+  return readAll(body, MAX_RESPONSE_BYTES, (limit) => {
+    return new EasDecodeError(`the response is larger than ${limit} bytes`, { format: "json" });
+  });
 }
 
 /**

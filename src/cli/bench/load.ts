@@ -90,12 +90,11 @@ class LoadRun {
   }
 
   async run(): Promise<LoadResult> {
-    const { arrivals, clock, duration, warmUp } = this.#options;
+    const { arrivals, clock, warmUp } = this.#options;
     if (arrivals === undefined) await this.#closedLoop();
     else await this.#openLoop(arrivals);
     await Promise.all(this.#inFlight);
-    const elapsed = clock.now() - this.#start - warmUp;
-    this.#result.elapsed = Math.max(0, Math.min(elapsed, Math.max(duration, elapsed)));
+    this.#result.elapsed = Math.max(0, clock.now() - this.#start - warmUp);
     return this.#result;
   }
 

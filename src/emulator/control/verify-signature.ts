@@ -61,7 +61,10 @@ export class SignatureVerifier {
       return refuse(400, "SignatureNonceUsed", "Specified signature nonce was used already.");
     }
     this.#nonces.add(nonce);
-    if (this.#nonces.size > MAX_NONCES) for (const oldest of [...this.#nonces].slice(0, 1)) this.#nonces.delete(oldest);
+    if (this.#nonces.size > MAX_NONCES) {
+      const [oldest] = this.#nonces;
+      this.#nonces.delete(oldest as string);
+    }
     return undefined;
   }
 

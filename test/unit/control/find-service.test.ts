@@ -291,6 +291,7 @@ describe("findService", () => {
     ["HTML", "<html>", /the response to DescribeService is not a JSON object: "<html>"/],
     ["a list", "[]", /is not a JSON object/],
     ["an object without a name", "{}", /lacks ServiceName/],
+    ["larger than the limit", "x".repeat(16 * 1024 * 1024 + 1), /is larger than 16777216 bytes/],
   ])("refuses a response that is %s", async (_, body, message) => {
     const { find } = setUp();
     expect((await failure("echo", { ...find, fetch: async () => new Response(body) })).message).toMatch(message);
